@@ -1,0 +1,3 @@
+"""WebSocket for Twisted."""
+
+__version__ = "0.1.0"
