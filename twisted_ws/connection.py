@@ -1,0 +1,391 @@
+"""An open connection as RFC 6455 sections 5.4 to 7 know it: bytes in, events out.
+
+No socket, no clock: :class:`Connection` says what happened and which bytes to write;
+when to write them, how long to wait and whom to tell is the business of
+:mod:`twisted_ws.protocol`.
+
+Where a connection is, and what takes it on::
+
+                    close()                    CloseReceived
+    OPEN ───────────────────────▶ CLOSE_SENT ─────────────────▶ CLOSED
+     │                                                             ▲
+     │ CloseReceived                                  replyClose() │
+     └──────────────▶ CLOSE_RECEIVED ──────────────────────────────┘
+
+    any state but CLOSED and FAILED ── fail() ──▶ FAILED
+
+In CLOSE_RECEIVED the application may still answer the messages that came before the
+Close frame; ``replyClose()`` is called when it had its turn. In CLOSE_SENT messages of
+the peer still arrive. After CloseReceived or Failed no byte of the peer is looked at
+any more (sections 1.4 and 7.1.7).
+"""
+
+from __future__ import annotations
+
+import codecs
+import os
+from collections.abc import Callable
+from enum import Enum
+from typing import NamedTuple, TypeAlias
+
+from .closing import (
+    MAX_REASON_BYTES,
+    CloseCode,
+    checkClose,
+    encodeClose,
+    parseClose,
+)
+from .errors import (
+    ConnectionFailed,
+    InvalidPayload,
+    MessageTooBig,
+    ProtocolError,
+)
+from .frames import FIN, MAX_CONTROL_PAYLOAD, FrameDecoder, Opcode, encodeFrame
+from .options import Options
+
+__all__ = [
+    "CloseReceived",
+    "Connection",
+    "Event",
+    "Failed",
+    "Ping",
+    "Pong",
+    "Role",
+    "State",
+]
+
+
+class Role(Enum):
+    """Which end of the connection this is."""
+
+    CLIENT = "client"
+    SERVER = "server"
+
+
+class State(Enum):
+    """Where the connection is; the module's text has the table."""
+
+    OPEN = "open"
+    CLOSE_SENT = "close sent"
+    CLOSE_RECEIVED = "close received"
+    CLOSED = "closed"
+    FAILED = "failed"
+
+
+class Ping(NamedTuple):
+    """A Ping frame came; answer with :meth:`Connection.pong`."""
+
+    payload: bytes
+
+
+class Pong(NamedTuple):
+    """A Pong frame came, asked for or not."""
+
+    payload: bytes
+
+
+class CloseReceived(NamedTuple):
+    """The peer's Close frame came; answer with :meth:`Connection.replyClose`."""
+
+    code: int
+    reason: str
+
+
+class Failed(NamedTuple):
+    """The peer broke a rule; answer with :meth:`Connection.fail`."""
+
+    error: ConnectionFailed
+
+
+Event: TypeAlias = str | bytes | Ping | Pong | CloseReceived | Failed
+"""What :meth:`Connection.receive` tells of: a text message is a str, a binary one
+bytes."""
+
+_TEXT = FIN | Opcode.TEXT
+_BINARY = FIN | Opcode.BINARY
+_makeUtf8Decoder = codecs.getincrementaldecoder("utf-8")
+
+
+class Connection:
+    """The state of one connection after its opening handshake.
+
+    Memory: what of the current message has come, at most ``maxMessageSize`` bytes.
+
+    :param role: which end this is: a client masks, a server does not
+    :param options: limits
+    :param makeKey: gives that many unpredictable bytes (section 10.3); an argument for
+        tests only
+    """
+
+    __slots__ = (
+        "_decoder",
+        "_fragments",
+        "_makeKey",
+        "_maxFragments",
+        "_maxMessageSize",
+        "_message",
+        "_opcode",
+        "_outcome",
+        "_utf8",
+        "_validated",
+        "state",
+    )
+
+    def __init__(
+        self,
+        role: Role,
+        options: Options,
+        makeKey: Callable[[int], bytes] = os.urandom,
+    ) -> None:
+        self.state = State.OPEN
+        """Where the connection is."""
+        self._decoder = FrameDecoder(masked=role is Role.SERVER)
+        self._makeKey = makeKey if role is Role.CLIENT else None
+        self._maxMessageSize = options.maxMessageSize
+        self._maxFragments = options.maxFragments
+        # The fragmented message that is under way: its opcode, what came of it.
+        self._opcode: int | None = None
+        self._message: bytearray | None = None
+        self._fragments = 0
+        # Checks text that has not ended; how much of the pending frame went through.
+        self._utf8: codecs.IncrementalDecoder | None = None
+        self._validated = 0
+        self._outcome: tuple[int, str] | None = None
+
+    # Receiving
+
+    def receive(self, data: bytes) -> list[Event]:
+        """Take bytes from the peer.
+
+        :param data: any bytes, cut anywhere
+        :returns: what they brought, in order. ``CloseReceived`` or ``Failed`` is the
+            last event that a connection ever gives, and what it asks for is left to the
+            caller, so that what came before can be answered first.
+        """
+        if self._outcome is not None:
+            return []
+        events: list[Event] = []
+        decoder = self._decoder
+        limit = self._maxMessageSize
+        try:
+            for first, payload in decoder.feed(data):
+                # The two frames that nearly all traffic consists of come first.
+                if first == _TEXT and self._opcode is None and len(payload) <= limit:
+                    events.append(str(payload, "utf-8"))
+                    self._validated = 0
+                elif (
+                    first == _BINARY and self._opcode is None and len(payload) <= limit
+                ):
+                    events.append(payload)
+                elif first & 0x08:
+                    events.append(self._control(first & 0x0F, payload))
+                    if self._outcome is not None:
+                        return events
+                else:
+                    self._dataFrame(first, payload, events)
+            if decoder.error is not None:
+                raise decoder.error
+            if decoder.pending is not None:
+                self._pendingFrame(*decoder.pending, decoder.partial)
+        except ConnectionFailed as error:
+            self._fail(error, events)
+        except UnicodeDecodeError:
+            self._fail(InvalidPayload("text is not UTF-8"), events)
+        return events
+
+    @property
+    def isMidMessage(self) -> bool:
+        """Whether the peer has begun a message or frame and not ended it."""
+        return self._opcode is not None or self._decoder.isMidFrame
+
+    def _fail(self, error: ConnectionFailed, events: list[Event]) -> None:
+        self._outcome = (error.closeCode, str(error))
+        self._message = self._utf8 = None
+        events.append(Failed(error))
+
+    def _control(self, opcode: int, payload: bytes) -> Event:
+        """Read a control frame; the decoder has checked its form."""
+        if opcode == Opcode.PING:
+            return Ping(payload)
+        if opcode == Opcode.PONG:
+            return Pong(payload)
+        code, reason = parseClose(payload)
+        self._outcome = (code, reason)
+        self._message = self._utf8 = None
+        if self.state is State.OPEN:
+            self.state = State.CLOSE_RECEIVED
+        else:
+            self.state = State.CLOSED
+        return CloseReceived(code, reason)
+
+    def _checkData(self, opcode: int, length: int) -> None:
+        """Hold a data frame against the message it is part of (section 5.4).
+
+        :raises ProtocolError: it does not come in turn
+        :raises MessageTooBig: the message grows over a limit with it
+        """
+        if opcode == Opcode.CONTINUATION:
+            if self._opcode is None:
+                raise ProtocolError("continuation frame without a message")
+        elif self._opcode is not None:
+            raise ProtocolError("new message inside a fragmented one")
+        size = length if self._message is None else length + len(self._message)
+        if size > self._maxMessageSize:
+            raise MessageTooBig(f"message over {self._maxMessageSize} bytes")
+        if self._fragments >= self._maxFragments:
+            raise MessageTooBig(f"message of over {self._maxFragments} fragments")
+
+    def _dataFrame(self, first: int, payload: bytes, events: list[Event]) -> None:
+        """Take a data frame that begins, goes on with or ends a fragmented message, or
+        that breaks a rule."""
+        self._checkData(first & 0x0F, len(payload))
+        if self._message is None:
+            self._opcode = first & 0x0F
+            self._message = bytearray()
+            if not self._validated:
+                self._utf8 = None
+        self._message += payload
+        self._fragments += 1
+        final = bool(first & FIN)
+        if self._opcode == Opcode.TEXT:
+            self._validate(payload[self._validated :], final)
+            self._validated = 0
+        if final:
+            message = self._message
+            isText = self._opcode == Opcode.TEXT
+            self._opcode = self._message = self._utf8 = None
+            self._fragments = 0
+            events.append(str(message, "utf-8") if isText else bytes(message))
+
+    def _pendingFrame(self, first: int, length: int, partial: bytes) -> None:
+        """Judge a frame by its header and by what has come of its payload, so that a
+        message that cannot be accepted is refused at once (section 8.1 for text)."""
+        opcode = first & 0x0F
+        if opcode & 0x08:
+            return
+        self._checkData(opcode, length)
+        if (self._opcode or opcode) == Opcode.TEXT:
+            if self._opcode is None and not self._validated:
+                self._utf8 = None
+            self._validate(partial, False)
+            self._validated += len(partial)
+
+    def _validate(self, piece: bytes, final: bool) -> None:
+        """Go on checking text.
+
+        :raises UnicodeDecodeError: at the first impossible byte
+        """
+        if self._utf8 is None:
+            self._utf8 = _makeUtf8Decoder()
+        self._utf8.decode(piece, final)
+
+    # Sending
+
+    def sendText(self, text: str) -> bytes:
+        """Write a text message in one frame.
+
+        :param text: any str that can be encoded in UTF-8
+        :returns: bytes for the peer, none once a Close frame was sent
+        :raises TypeError: not a str
+        :raises UnicodeEncodeError: a lone surrogate
+        """
+        if not isinstance(text, str):
+            raise TypeError(f"a text message is a str, not {type(text).__name__}")
+        return self._send(_TEXT, text.encode("utf-8"))
+
+    def sendBytes(self, data: bytes) -> bytes:
+        """Write a binary message in one frame.
+
+        :param data: bytes, or another object with the buffer interface
+        :returns: bytes for the peer, none once a Close frame was sent
+        :raises TypeError: not bytes
+        """
+        if not isinstance(data, bytes):
+            if not isinstance(data, (bytearray, memoryview)):
+                raise TypeError(f"a binary message is bytes, not {type(data).__name__}")
+            data = bytes(data)
+        return self._send(_BINARY, data)
+
+    def ping(self, payload: bytes = b"") -> bytes:
+        """Write a Ping frame (section 5.5.2).
+
+        :param payload: at most 125 bytes, which come back in the Pong frame
+        :returns: bytes for the peer, none once a Close frame was sent
+        :raises ValueError: the payload is too long
+        """
+        return self._sendControl(Opcode.PING, payload)
+
+    def pong(self, payload: bytes) -> bytes:
+        """Write a Pong frame (section 5.5.3).
+
+        :param payload: what the Ping frame carried
+        :returns: bytes for the peer, none once a Close frame was sent
+        :raises ValueError: the payload is too long
+        """
+        return self._sendControl(Opcode.PONG, payload)
+
+    def close(self, code: int = CloseCode.NORMAL, reason: str = "") -> bytes:
+        """Start the closing handshake (section 7.1.2).
+
+        :param code: status code
+        :param reason: text for the peer, at most 123 bytes in UTF-8
+        :returns: bytes for the peer; none if a Close frame went out or came in before
+        :raises ValueError: see :func:`twisted_ws.closing.checkClose`
+        """
+        checkClose(code, reason)
+        if self.state is not State.OPEN:
+            return b""
+        frame = self._send(FIN | Opcode.CLOSE, encodeClose(code, reason))
+        self.state = State.CLOSE_SENT
+        return frame
+
+    def replyClose(self) -> bytes:
+        """End the closing handshake after ``CloseReceived`` (section 5.5.1).
+
+        :returns: the Close frame with the peer's code, none if ours went out before
+        """
+        if self.state is not State.CLOSE_RECEIVED:
+            return b""
+        code, _ = self.outcome
+        frame = self._send(FIN | Opcode.CLOSE, encodeClose(code))
+        self.state = State.CLOSED
+        return frame
+
+    def fail(self, error: ConnectionFailed) -> bytes:
+        """Fail the connection (section 7.1.7).
+
+        :param error: why; its code and text go into the Close frame
+        :returns: the Close frame, none if one went out before
+        """
+        if self.state in (State.CLOSED, State.FAILED):
+            return b""
+        frame = b""
+        if self.state is not State.CLOSE_SENT:
+            reason = str(error).encode("utf-8")[:MAX_REASON_BYTES]
+            text = reason.decode("utf-8", "ignore")
+            frame = self._send(FIN | Opcode.CLOSE, encodeClose(error.closeCode, text))
+        self.state = State.FAILED
+        self._outcome = (error.closeCode, str(error))
+        return frame
+
+    @property
+    def outcome(self) -> tuple[int, str]:
+        """The close code and reason (sections 7.1.5 and 7.1.6): the peer's, or this
+        side's when it failed the connection; 1006 when there is neither."""
+        return self._outcome or (int(CloseCode.ABNORMAL), "")
+
+    def _send(self, first: int, payload: bytes) -> bytes:
+        """Write a frame, unless a Close frame was sent (section 5.5.1)."""
+        if self.state is not State.OPEN and self.state is not State.CLOSE_RECEIVED:
+            return b""
+        key = None if self._makeKey is None else self._makeKey(4)
+        return encodeFrame(first, payload, key)
+
+    def _sendControl(self, opcode: int, payload: bytes) -> bytes:
+        if len(payload) > MAX_CONTROL_PAYLOAD:
+            raise ValueError(
+                f"payload of {len(payload)} bytes: a control frame carries at most "
+                f"{MAX_CONTROL_PAYLOAD}"
+            )
+        return self._send(FIN | opcode, payload)

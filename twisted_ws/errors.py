@@ -1,0 +1,203 @@
+"""The exceptions of twisted_ws.
+
+::
+
+    WebSocketError
+    ├── ConnectionFailed           the peer broke a rule: carries the close code
+    │   ├── ProtocolError          1002
+    │   ├── InvalidPayload         1007
+    │   ├── PolicyViolation        1008
+    │   └── MessageTooBig          1009
+    ├── HandshakeError             an opening handshake that ends without a 101
+    │   └── HandshakeRejected      carries status, headers and body
+    │       └── BadHandshake       the request broke a rule
+    ├── ConnectionClosed           a connection that ended: code, reason, wasClean
+    ├── InvalidOption (ValueError) an option with a value that cannot work
+    └── TLSConfigurationError (ValueError)  a certificate or key that cannot be used
+
+Each error knows what the peer is told about it, so that one function acts on all:
+a close code once the connection is open, an HTTP status before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from .headers import Headers, statusPhrase
+
+__all__ = [
+    "RESPONSE_FRAMING",
+    "BadHandshake",
+    "ConnectionClosed",
+    "ConnectionFailed",
+    "HandshakeError",
+    "HandshakeRejected",
+    "InvalidOption",
+    "InvalidPayload",
+    "MessageTooBig",
+    "PolicyViolation",
+    "ProtocolError",
+    "TLSConfigurationError",
+    "WebSocketError",
+]
+
+
+RESPONSE_FRAMING = frozenset({"connection", "content-length", "transfer-encoding"})
+"""Headers, in lower case, that say where a response ends: the server's own."""
+
+
+class WebSocketError(Exception):
+    """The base of every exception that twisted_ws defines."""
+
+
+class ConnectionFailed(WebSocketError):
+    """The connection has to be failed (RFC 6455 section 7.1.7).
+
+    :param message: what the peer did; goes to the log, and in short to the peer as the
+        reason in the Close frame
+    """
+
+    closeCode: int = 1006
+    """The code for the Close frame."""
+
+
+class ProtocolError(ConnectionFailed):
+    """Bytes that RFC 6455 does not allow."""
+
+    closeCode = 1002
+
+
+class InvalidPayload(ConnectionFailed):
+    """Text that is not UTF-8, or a message that cannot be decoded."""
+
+    closeCode = 1007
+
+
+class PolicyViolation(ConnectionFailed):
+    """A peer that crossed a limit for which there is no code of its own."""
+
+    closeCode = 1008
+
+
+class MessageTooBig(ConnectionFailed):
+    """A message over ``maxMessageSize`` bytes or ``maxFragments`` fragments."""
+
+    closeCode = 1009
+
+
+class HandshakeError(WebSocketError):
+    """The opening handshake did not lead to a WebSocket connection."""
+
+
+class HandshakeRejected(HandshakeError):
+    """Refuse the opening handshake with an HTTP response.
+
+    Raised by an application, from ``buildProtocol`` or what it returns, to answer with
+    anything but a 101: 401 with a challenge, 302 with a Location, 403, 503 with
+    Retry-After. The response is complete and the connection is closed behind it.
+
+    :param status: HTTP status, 300 to 599
+    :param headers: response headers, without ``Content-Length``, ``Connection`` and
+        ``Transfer-Encoding``, which are written by the server
+    :param body: text (sent as UTF-8) or bytes; the default is the status in words
+    :raises ValueError: the status is out of range, or a header holds bytes that would
+        end it (CR, LF, NUL) or break HTTP, or is written by the server itself
+    """
+
+    def __init__(
+        self,
+        status: int,
+        headers: Mapping[str, str] | Iterable[tuple[str, str]] = (),
+        body: str | bytes | None = None,
+    ) -> None:
+        if not 300 <= status <= 599:
+            raise ValueError(
+                f"status {status} cannot refuse a handshake: use 300 to 599"
+            )
+        self.status = status
+        self.headers = Headers(headers)
+        for name, _ in self.headers:
+            if name.lower() in RESPONSE_FRAMING:
+                raise ValueError(f"header {name} is written by the server")
+        phrase = statusPhrase(status)
+        if body is None:
+            body = f"{status} {phrase}\n"
+        if isinstance(body, str):
+            if "Content-Type" not in self.headers:
+                self.headers.add("Content-Type", "text/plain; charset=utf-8")
+            body = body.encode("utf-8")
+        self.body = body
+        super().__init__(f"{status} {phrase}")
+
+
+class BadHandshake(HandshakeRejected):
+    """A request that is not a valid opening handshake.
+
+    :param status: HTTP status of the refusal
+    :param why: one line for the log and for the body of the response; holds nothing
+        that the peer sent
+    :param headers: further response headers
+    :param lingering: whether the peer may still be sending (a head that was not read to
+        its end, a body), so that closing at once could destroy the response on its way
+    """
+
+    def __init__(
+        self,
+        status: int,
+        why: str,
+        headers: Mapping[str, str] | Iterable[tuple[str, str]] = (),
+        lingering: bool = False,
+    ) -> None:
+        super().__init__(status, headers, f"{status} {statusPhrase(status)}: {why}\n")
+        self.why = why
+        self.lingering = lingering
+
+
+class ConnectionClosed(WebSocketError):
+    """A WebSocket connection that has ended.
+
+    ``connectionLost`` gets it as ``reason.value``; waiting operations raise it.
+
+    :param code: the status code of RFC 6455 section 7.1.5: what the peer's Close frame
+        said, 1005 if it said nothing, 1006 if the connection ended without one; when
+        this side failed the connection, the code it sent
+    :param reason: text beside the code
+    :param wasClean: whether both sides sent a Close frame (section 7.1.4)
+    """
+
+    def __init__(self, code: int, reason: str = "", wasClean: bool = False) -> None:
+        super().__init__(code, reason, wasClean)
+        self.code = code
+        self.reason = reason
+        self.wasClean = wasClean
+
+    def __str__(self) -> str:
+        how = "cleanly" if self.wasClean else "uncleanly"
+        text = f"WebSocket closed {how}, code {self.code}"
+        return f"{text}: {self.reason}" if self.reason else text
+
+
+class InvalidOption(WebSocketError, ValueError):
+    """An option has a value that cannot work.
+
+    :param name: the option's field name, as in ``ServerOptions``
+    :param why: what is wrong and what would do
+    """
+
+    def __init__(self, name: str, why: str) -> None:
+        super().__init__(f"{name}: {why}")
+        self.name = name
+        self.why = why
+
+
+class TLSConfigurationError(WebSocketError, ValueError):
+    """A certificate or private key that cannot be used; the message names the file.
+
+    :param argument: which of the two it is, ``certificate`` or ``private-key``
+    :param why: file, cause and remedy
+    """
+
+    def __init__(self, argument: str, why: str) -> None:
+        super().__init__(f"{argument}: {why}")
+        self.argument = argument
+        self.why = why

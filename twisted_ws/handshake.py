@@ -1,0 +1,388 @@
+"""The opening handshake, the server's side of RFC 6455 section 4.
+
+A request head goes in; a :class:`Request` comes out, or :class:`BadHandshake` with the
+status to refuse it with. What an application then decides is written as a 101 or as a
+complete response.
+"""
+
+from __future__ import annotations
+
+import binascii
+from base64 import b64decode, b64encode
+from hashlib import sha1
+from urllib.parse import parse_qs, urlsplit
+
+from .errors import RESPONSE_FRAMING, BadHandshake, HandshakeRejected
+from .headers import (
+    Headers,
+    RequestHead,
+    isToken,
+    splitList,
+    splitParameters,
+    statusPhrase,
+)
+from .options import ServerOptions
+from .origins import (
+    Authority,
+    hostMatches,
+    isLoopbackHost,
+    originOf,
+    parseAuthority,
+    parseOrigin,
+)
+
+__all__ = [
+    "Request",
+    "ResponseHeaders",
+    "ServerHandshake",
+    "acceptFor",
+    "encodeRefusal",
+    "plainRequest",
+]
+
+_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+_TARGET_SCHEMES = ("http", "https", "ws", "wss")
+
+
+def acceptFor(key: str) -> str:
+    """Give the ``Sec-WebSocket-Accept`` for a ``Sec-WebSocket-Key`` (section 4.2.2).
+
+    :param key: the key as sent, in ASCII
+    """
+    digest = sha1(key.encode("ascii") + _GUID, usedforsecurity=False).digest()
+    return b64encode(digest).decode("ascii")
+
+
+class ResponseHeaders(Headers):
+    """What an application adds to the 101: cookies, for instance.
+
+    :raises ValueError: as :class:`twisted_ws.headers.Headers`; also for a header that
+        is the handshake's own
+    """
+
+    __slots__ = ()
+
+    _OWN = RESPONSE_FRAMING | {
+        "upgrade",
+        "sec-websocket-accept",
+        "sec-websocket-extensions",
+        "sec-websocket-protocol",
+    }
+
+    def add(self, name: str, value: str) -> None:
+        """Add one header to the 101.
+
+        :param name: a token
+        :param value: its value
+        :raises ValueError: see the class
+        """
+        if name.lower() in self._OWN:
+            raise ValueError(
+                f"header {name} is written by the handshake; a subprotocol is chosen "
+                f"with request.selectSubprotocol()"
+            )
+        super().add(name, value)
+
+
+class Request:
+    """A valid request for a WebSocket connection, as an application gets it.
+
+    ``buildProtocol(request)`` decides on it, and may add to the answer through
+    :attr:`responseHeaders` and :meth:`selectSubprotocol`.
+    """
+
+    __slots__ = (
+        "_subprotocol",
+        "authority",
+        "extensionOffers",
+        "headers",
+        "key",
+        "localAddress",
+        "origin",
+        "path",
+        "peer",
+        "peerCertificate",
+        "queryString",
+        "responseHeaders",
+        "secure",
+        "subprotocols",
+    )
+
+    def __init__(
+        self,
+        path: str,
+        queryString: str,
+        headers: Headers,
+        authority: Authority,
+        secure: bool,
+    ) -> None:
+        self.path = path
+        """The path as sent, percent-encoding and all; begins with a slash."""
+        self.queryString = queryString
+        """What stands behind the question mark, as sent."""
+        self.headers = headers
+        """The request's header fields."""
+        self.authority = authority
+        """Host and port that the client asked for."""
+        self.secure = secure
+        """Whether it came over TLS."""
+        self.key = ""
+        """The value of ``Sec-WebSocket-Key``."""
+        self.origin: str | None = None
+        """The value of ``Origin``, None when there is none (not a browser)."""
+        self.subprotocols: tuple[str, ...] = ()
+        """Subprotocols that the client offers, its favourite first."""
+        self.extensionOffers: tuple[
+            tuple[str, tuple[tuple[str, str | None], ...]], ...
+        ] = ()
+        """Extensions that the client offers: names with their parameters."""
+        self.responseHeaders = ResponseHeaders()
+        """Headers that go out with the 101."""
+        self.peer: object = None
+        """Address of the peer (a Twisted ``IAddress``)."""
+        self.localAddress: object = None
+        """Address that the peer connected to (a Twisted ``IAddress``)."""
+        self.peerCertificate: object = None
+        """The TLS client's certificate (``OpenSSL.crypto.X509``), if it sent one."""
+        self._subprotocol: str | None = None
+
+    @property
+    def query(self) -> dict[str, list[str]]:
+        """The query's fields, decoded as UTF-8; each name with all its values."""
+        return parse_qs(self.queryString, keep_blank_values=True)
+
+    @property
+    def subprotocol(self) -> str | None:
+        """The subprotocol that the 101 will name, None for none."""
+        return self._subprotocol
+
+    def selectSubprotocol(self, name: str | None) -> None:
+        """Choose the subprotocol, in place of the one that the options would.
+
+        :param name: one of :attr:`subprotocols`, or None for none
+        :raises ValueError: the client did not offer it (section 4.2.2)
+        """
+        if name is not None and name not in self.subprotocols:
+            raise ValueError(
+                f"subprotocol {name!r} was not offered; the client offers "
+                f"{', '.join(self.subprotocols) or 'none'}"
+            )
+        self._subprotocol = name
+
+    def __repr__(self) -> str:
+        # The query may hold a token, and a repr ends up in logs.
+        return f"<Request {self.path!r} from {self.peer}>"
+
+
+def plainRequest(head: RequestHead) -> bool:
+    """Tell whether a request is ordinary HTTP: it does not ask for WebSocket.
+
+    :param head: the request
+    """
+    return "websocket" not in _tokens(head.headers, "Upgrade")
+
+
+class ServerHandshake:
+    """Judges requests by RFC 6455 and by a server's options.
+
+    :param options: origins, hosts and subprotocols
+    """
+
+    def __init__(self, options: ServerOptions) -> None:
+        self._allowedOrigins = options.readAllowedOrigins()
+        self._allowedHosts = options.readAllowedHosts()
+        self._anyOrigin = options.dangerouslyAllowAnyOrigin
+        self._anyHost = options.dangerouslyAllowAnyHost
+        self._subprotocols = options.subprotocols
+
+    def read(self, head: RequestHead, secure: bool, loopbackOnly: bool) -> Request:
+        """Read a request that asks for WebSocket (section 4.2.1).
+
+        :param head: the request
+        :param secure: whether it came over TLS
+        :param loopbackOnly: whether the server listens on loopback only
+        :raises BadHandshake: it breaks a rule; carries the status
+        """
+        if head.version[0] != 1 or head.version < (1, 1):
+            raise BadHandshake(505, "WebSocket needs HTTP/1.1")
+        if head.method != "GET":
+            raise BadHandshake(405, "WebSocket needs GET", {"Allow": "GET"}, True)
+        headers = head.headers
+        self.checkBody(headers)
+        authority, path, query = readTarget(head)
+        if "upgrade" not in _tokens(headers, "Connection"):
+            raise BadHandshake(400, "the Connection header does not say Upgrade")
+        _checkVersion(headers)
+        request = Request(path, query, headers, authority, secure)
+        request.key = _readKey(headers)
+        request.subprotocols = _readSubprotocols(headers)
+        request.extensionOffers = _readExtensions(headers)
+        self.checkHost(authority, loopbackOnly)
+        request.origin = self._checkOrigin(headers, authority, secure)
+        for name in self._subprotocols:
+            if name in request.subprotocols:
+                request.selectSubprotocol(name)
+                break
+        return request
+
+    def checkHost(self, authority: Authority, loopbackOnly: bool) -> None:
+        """Hold the request's host against the allow-list.
+
+        :param authority: what the request names
+        :param loopbackOnly: whether the server listens on loopback only
+        :raises BadHandshake: 403
+        """
+        if self._allowedHosts:
+            allowed = any(hostMatches(authority, each) for each in self._allowedHosts)
+        else:
+            allowed = not loopbackOnly or isLoopbackHost(authority.host)
+        if not allowed and not self._anyHost:
+            raise BadHandshake(
+                403,
+                "this host is not allowed here; the server's allowedHosts lists them",
+            )
+
+    @staticmethod
+    def checkBody(headers: Headers) -> None:
+        """Refuse a request with a body: what follows its head are frames.
+
+        :param headers: the request's
+        :raises BadHandshake: 400
+        """
+        lengths = headers.getAll("Content-Length")
+        if "Transfer-Encoding" in headers or any(each != "0" for each in lengths):
+            raise BadHandshake(400, "a WebSocket handshake has no body", lingering=True)
+
+    def _checkOrigin(
+        self, headers: Headers, authority: Authority, secure: bool
+    ) -> str | None:
+        """Hold the Origin header against the policy (section 10.2)."""
+        values = headers.getAll("Origin")
+        if not values:
+            return None
+        if self._anyOrigin:
+            return values[0]
+        try:
+            if len(values) > 1:
+                raise ValueError("more than one origin")
+            origin = parseOrigin(values[0])
+        except ValueError:
+            raise BadHandshake(403, "the Origin header is not one origin") from None
+        own = originOf("https" if secure else "http", authority)
+        if origin != own and origin not in self._allowedOrigins:
+            raise BadHandshake(
+                403, "this origin is not allowed here; allowedOrigins lists them"
+            )
+        return values[0]
+
+    @staticmethod
+    def accept(request: Request) -> bytes:
+        """Write the 101 (section 4.2.2).
+
+        :param request: what is accepted
+        """
+        lines = [
+            "HTTP/1.1 101 Switching Protocols",
+            "Upgrade: websocket",
+            "Connection: Upgrade",
+            f"Sec-WebSocket-Accept: {acceptFor(request.key)}",
+        ]
+        if request.subprotocol is not None:
+            lines.append(f"Sec-WebSocket-Protocol: {request.subprotocol}")
+        lines.extend(f"{name}: {value}" for name, value in request.responseHeaders)
+        return "\r\n".join([*lines, "", ""]).encode("latin-1")
+
+
+def encodeRefusal(rejection: HandshakeRejected, date: str, isHead: bool) -> bytes:
+    """Write a complete HTTP response that refuses a request.
+
+    :param rejection: status, headers and body
+    :param date: the time now, as HTTP writes it
+    :param isHead: whether the method was HEAD, which is answered without the body
+    """
+    status = rejection.status
+    lines = [f"HTTP/1.1 {status} {statusPhrase(status)}", f"Date: {date}"]
+    lines.extend(f"{name}: {value}" for name, value in rejection.headers)
+    if status != 304:
+        lines.append(f"Content-Length: {len(rejection.body)}")
+    # RFC 9110 section 7.8: who sends Upgrade names it in Connection.
+    upgrade = "Upgrade" in rejection.headers
+    lines.append("Connection: close, Upgrade" if upgrade else "Connection: close")
+    head = "\r\n".join([*lines, "", ""]).encode("latin-1")
+    return head if isHead or status == 304 else head + rejection.body
+
+
+def readTarget(head: RequestHead) -> tuple[Authority, str, str]:
+    """Read where a request goes (RFC 9112 sections 3.2 and 3.3).
+
+    :param head: the request
+    :returns: host and port, path, and query string
+    :raises BadHandshake: 400, no or several Host headers, or a target that is none
+    """
+    hosts = head.headers.getAll("Host")
+    if len(hosts) != 1:
+        raise BadHandshake(400, "a request has one Host header")
+    target = head.target
+    host = hosts[0]
+    try:
+        if not target.startswith("/"):
+            parts = urlsplit(target)
+            if parts.scheme not in _TARGET_SCHEMES:
+                raise ValueError("neither a path nor a URL")
+            # RFC 9112 section 3.2.2: the Host header is ignored then.
+            host = parts.netloc
+            target = target[len(parts.scheme) + 3 + len(host) :] or "/"
+            if target.startswith("?"):
+                target = f"/{target}"
+        if "#" in target:
+            raise ValueError("a request target has no fragment")
+        authority = parseAuthority(host)
+    except ValueError:
+        raise BadHandshake(400, "the host or the target is not valid") from None
+    path, _, query = target.partition("?")
+    return authority, path, query
+
+
+def _tokens(headers: Headers, name: str) -> list[str]:
+    """Give the elements of all lines of a list field, in lower case."""
+    return [each.lower() for value in headers.getAll(name) for each in splitList(value)]
+
+
+def _checkVersion(headers: Headers) -> None:
+    if headers.getAll("Sec-WebSocket-Version") != ["13"]:
+        raise BadHandshake(
+            426,
+            "this server speaks WebSocket version 13",
+            {"Sec-WebSocket-Version": "13", "Upgrade": "websocket"},
+        )
+
+
+def _readKey(headers: Headers) -> str:
+    keys = headers.getAll("Sec-WebSocket-Key")
+    if len(keys) == 1 and len(keys[0]) == 24 and keys[0].isascii():
+        try:
+            if len(b64decode(keys[0], validate=True)) == 16:
+                return keys[0]
+        except binascii.Error:
+            pass
+    raise BadHandshake(400, "Sec-WebSocket-Key is not one key of 16 bytes in base64")
+
+
+def _readSubprotocols(headers: Headers) -> tuple[str, ...]:
+    # RFC 6455 section 11.3.4: several lines are one list.
+    names = splitList(",".join(headers.getAll("Sec-WebSocket-Protocol")))
+    if not all(isToken(name) for name in names):
+        raise BadHandshake(400, "a subprotocol's name is not a token")
+    return tuple(names)
+
+
+def _readExtensions(
+    headers: Headers,
+) -> tuple[tuple[str, tuple[tuple[str, str | None], ...]], ...]:
+    # RFC 6455 section 9.1: what is not of the right form fails the handshake.
+    elements = splitList(",".join(headers.getAll("Sec-WebSocket-Extensions")))
+    try:
+        offers = [splitParameters(each) for each in elements]
+    except ValueError as error:
+        raise BadHandshake(400, str(error)) from None
+    return tuple((name, tuple(parameters)) for name, parameters in offers)

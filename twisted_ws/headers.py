@@ -1,0 +1,274 @@
+"""HTTP/1.1 fields: tokens, comma lists, parameters, and a strict request head.
+
+RFC 9110 section 5 (fields) and RFC 9112 sections 2 to 5 (messages), the parts that an
+opening handshake needs, and none of the leniency that those RFCs merely permit: what is
+not plainly right is refused, because a proxy in front may have read it otherwise.
+Everything here takes time linear in its input.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from http import HTTPStatus
+from typing import NamedTuple
+
+__all__ = [
+    "Headers",
+    "MalformedHead",
+    "RequestHead",
+    "isToken",
+    "parseRequestHead",
+    "splitList",
+    "splitParameters",
+    "statusPhrase",
+]
+
+# RFC 9110 section 5.6.2. Anchored with fullmatch, one class and one loop: linear.
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_TOKEN_BYTES = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+# RFC 9110 section 5.5: visible characters, space, tab and obs-text.
+_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+_VALUE_BYTES = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
+_TARGET_BYTES = re.compile(rb"[\x21-\x7e]+")
+_VERSION_BYTES = re.compile(rb"HTTP/([0-9])\.([0-9])")
+
+
+class MalformedHead(ValueError):
+    """A request head that breaks HTTP; the message holds nothing the peer sent."""
+
+
+def isToken(text: str) -> bool:
+    """Tell whether text is a token (RFC 9110 section 5.6.2): a method, a field name, a
+    subprotocol, the name of an extension.
+
+    :param text: what to look at
+    """
+    return _TOKEN.fullmatch(text) is not None
+
+
+def statusPhrase(status: int) -> str:
+    """Give the reason phrase of an HTTP status, empty for an unknown one.
+
+    :param status: three digits
+    """
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return ""
+
+
+class Headers:
+    """Header fields in order, with names that match in any case.
+
+    Values are text in ISO 8859-1, one per field line, without the white space around
+    them. Adding checks name and value, so that nothing put in here can end a header
+    line early or start another one.
+
+    :param fields: a mapping, or pairs of name and value
+    :raises ValueError: a name is not a token, or a value holds a control character or
+        something outside ISO 8859-1
+    """
+
+    __slots__ = ("_fields",)
+
+    def __init__(
+        self, fields: Mapping[str, str] | Iterable[tuple[str, str]] = ()
+    ) -> None:
+        self._fields: list[tuple[str, str]] = []
+        pairs = fields.items() if isinstance(fields, Mapping) else fields
+        for name, value in pairs:
+            self.add(name, value)
+
+    @classmethod
+    def fromChecked(cls, fields: list[tuple[str, str]]) -> Headers:
+        """Take over pairs that a parser has already checked.
+
+        :param fields: the pairs; the list belongs to the new object
+        """
+        headers = cls.__new__(cls)
+        headers._fields = fields
+        return headers
+
+    def add(self, name: str, value: str) -> None:
+        """Add one field behind those that are there.
+
+        :param name: a token
+        :param value: the value; white space around it is dropped
+        :raises ValueError: see the class
+        """
+        if not isToken(name):
+            raise ValueError(f"header name {name!r} is not a token")
+        if _VALUE.fullmatch(value) is None:
+            raise ValueError(
+                f"value of header {name} holds a control character or one outside "
+                f"ISO 8859-1: {value!r}"
+            )
+        self._fields.append((name, value.strip(" \t")))
+
+    def get(self, name: str, default: str | None = None) -> str | None:
+        """Give the first value of a field.
+
+        :param name: the field's name, in any case
+        :param default: what to give when there is no such field
+        """
+        wanted = name.lower()
+        for known, value in self._fields:
+            if known.lower() == wanted:
+                return value
+        return default
+
+    def getAll(self, name: str) -> list[str]:
+        """Give the values of all lines of a field, in order.
+
+        :param name: the field's name, in any case
+        """
+        wanted = name.lower()
+        return [value for known, value in self._fields if known.lower() == wanted]
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and self.get(name) is not None
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        return iter(self._fields)
+
+    def __len__(self) -> int:
+        return len(self._fields)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Headers):
+            return NotImplemented
+        return self._fields == other._fields
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        # Names only: values may be credentials, and a repr ends up in logs.
+        return f"<Headers {', '.join(name for name, _ in self._fields)}>"
+
+
+class RequestHead(NamedTuple):
+    """A request line and its fields, checked for form only."""
+
+    method: str
+    """The method, a token in its own case."""
+    target: str
+    """The request target as sent: visible ASCII."""
+    version: tuple[int, int]
+    """Major and minor digit of the HTTP version."""
+    headers: Headers
+    """The fields."""
+
+
+def parseRequestHead(lines: list[bytes]) -> RequestHead:
+    """Read a request head.
+
+    :param lines: the request line and the header lines, without CRLF and without the
+        empty line at the end
+    :raises MalformedHead: anything that is not plainly HTTP (RFC 9112): a folded line,
+        white space before a colon, a bare CR or LF, another control byte, a name that
+        is not a token
+    """
+    parts = lines[0].split(b" ")
+    if len(parts) != 3:
+        raise MalformedHead("the request line is not method, target and version")
+    method, target, version = parts
+    matched = _VERSION_BYTES.fullmatch(version)
+    if matched is None:
+        raise MalformedHead("the request line does not end in an HTTP version")
+    if _TOKEN_BYTES.fullmatch(method) is None:
+        raise MalformedHead("the method is not a token")
+    if _TARGET_BYTES.fullmatch(target) is None:
+        raise MalformedHead("the request target holds bytes that are not visible ASCII")
+    fields: list[tuple[str, str]] = []
+    for line in lines[1:]:
+        name, colon, value = line.partition(b":")
+        # A folded line (obs-fold) starts with white space and so has no token before
+        # its colon, if it has one at all: RFC 9112 section 5.2 lets us refuse it.
+        if not colon or _TOKEN_BYTES.fullmatch(name) is None:
+            raise MalformedHead("a header line does not start with a name and a colon")
+        if _VALUE_BYTES.fullmatch(value) is None:
+            raise MalformedHead("a header value holds a control byte")
+        fields.append((name.decode("ascii"), value.strip(b" \t").decode("latin-1")))
+    return RequestHead(
+        method.decode("ascii"),
+        target.decode("ascii"),
+        (int(matched[1]), int(matched[2])),
+        Headers.fromChecked(fields),
+    )
+
+
+def splitList(value: str, separator: str = ",") -> list[str]:
+    """Split a list at its commas, but not at those inside quoted strings.
+
+    Empty elements are dropped, as RFC 9110 section 5.6.1.2 asks of a recipient.
+
+    :param value: a field value, or several joined by commas
+    :param separator: the character to split at
+    :returns: the elements without white space around them, quotes still on
+    """
+    if '"' not in value:
+        return [part for each in value.split(separator) if (part := each.strip(" \t"))]
+    elements = []
+    start = position = 0
+    end = len(value)
+    quoted = False
+    # By hand rather than by a regular expression: one step a character, so no header
+    # can make it backtrack.
+    while position < end:
+        character = value[position]
+        if quoted:
+            if character == "\\":
+                position += 1
+            elif character == '"':
+                quoted = False
+        elif character == '"':
+            quoted = True
+        elif character == separator:
+            elements.append(value[start:position])
+            start = position + 1
+        position += 1
+    elements.append(value[start:])
+    return [part for each in elements if (part := each.strip(" \t"))]
+
+
+def splitParameters(element: str) -> tuple[str, list[tuple[str, str | None]]]:
+    """Split one element such as ``name; flag; key=value; key="value"``.
+
+    RFC 6455 section 9.1: a quoted value must, unquoted, be a token.
+
+    :param element: one element of a list
+    :returns: the name, and its parameters in order; a parameter without ``=`` has the
+        value None
+    :raises ValueError: a name or value is not a token
+    """
+    name, *rest = splitList(element, ";") or [""]
+    if not isToken(name):
+        raise ValueError("an extension's name is not a token")
+    parameters: list[tuple[str, str | None]] = []
+    for each in rest:
+        key, equals, value = each.partition("=")
+        key = key.rstrip(" \t")
+        if not isToken(key):
+            raise ValueError("an extension parameter's name is not a token")
+        if not equals:
+            parameters.append((key, None))
+            continue
+        value = value.lstrip(" \t")
+        if len(value) >= 2 and value[0] == value[-1] == '"':
+            value = _unquote(value[1:-1])
+        if not isToken(value):
+            raise ValueError("an extension parameter's value is not a token")
+        parameters.append((key, value))
+    return name, parameters
+
+
+def _unquote(text: str) -> str:
+    """Take the backslashes out of a quoted string's inside."""
+    if "\\" not in text:
+        return text
+    characters = iter(text)
+    return "".join(
+        next(characters, "") if character == "\\" else character
+        for character in characters
+    )

@@ -1,0 +1,356 @@
+"""Every knob of a connection, once: default, unit, sentence and check.
+
+The command line's flags are made from these fields, so that no option is forgotten and
+one name serves everywhere: ``maxMessageSize`` here, ``--max-message-size`` there.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import Field, dataclass, field, fields
+from typing import Any
+
+from .errors import InvalidOption
+from .headers import isToken
+from .origins import Authority, Origin, parseAuthority, parseOrigin
+
+__all__ = ["Options", "ServerOptions"]
+
+KIB = 1024
+MIB = 1024 * KIB
+
+
+def knob(
+    default: Any,
+    summary: str,
+    *,
+    unit: str = "",
+    minimum: float | None = None,
+    flag: str | None = None,
+) -> Any:
+    """Declare an option.
+
+    :param default: its value when nothing is said
+    :param summary: one sentence for ``--help``
+    :param unit: ``bytes``, ``seconds`` or nothing
+    :param minimum: the least value that works
+    :param flag: the name that a repeatable flag is made from, one of the many
+    """
+    return field(
+        default=default,
+        metadata={"summary": summary, "unit": unit, "minimum": minimum, "flag": flag},
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What servers and clients have in common.
+
+    All limits are on by default. The worst case of memory for one connection is the sum
+    of ``maxMessageSize`` (a message being received; up to four times as much for a
+    moment if it is text that Python has to store with four bytes a character),
+    ``maxSendBuffer`` and one message beyond it (queued for a peer that does not read),
+    and 128 KiB of transport buffers.
+
+    :raises InvalidOption: a value of the wrong type, below its minimum, or at odds with
+        another one
+    """
+
+    maxMessageSize: int = knob(
+        MIB,
+        "Largest message that is received, over all its fragments; a larger one ends "
+        "the connection with 1009.",
+        unit="bytes",
+        minimum=1,
+    )
+    """Largest message that is received, in bytes, over all its fragments and after
+    decompression. A larger one fails the connection with 1009 when the header that
+    announces it arrives, before its payload is kept. Worst-case memory: this, up to
+    three times for the moment in which the message is handed over. RFC 6455 section
+    10.4."""
+
+    maxFragments: int = knob(
+        131_072,
+        "Most fragments that one message may have; more end the connection with 1009.",
+        minimum=1,
+    )
+    """Most fragments of one message, empty ones included; more fail the connection with
+    1009. Costs no memory, only time: fragments go into one buffer."""
+
+    highWaterMark: int = knob(
+        64 * KIB,
+        "Bytes waiting to be sent from which on nothing more is read from the peer.",
+        unit="bytes",
+        minimum=64 * KIB,
+    )
+    """While at least this many bytes wait to be sent, nothing more is read from the peer
+    and a registered producer is paused. The least value is what a Twisted transport
+    buffers before it says so."""
+
+    maxSendBuffer: int = knob(
+        16 * MIB,
+        "Bytes waiting to be sent at which a peer that does not read is dropped.",
+        unit="bytes",
+        minimum=64 * KIB,
+    )
+    """Once this many bytes wait to be sent, the next message fails the connection with
+    1008, a slow consumer. Worst-case memory: this and one message of the application."""
+
+    pingInterval: float = knob(
+        20.0,
+        "Seconds without a byte from the peer after which it is pinged; 0 never pings.",
+        unit="seconds",
+        minimum=0,
+    )
+    """Seconds of silence after which the peer is pinged; 0 turns keepalive off, and
+    then a peer that vanished is found only by writing to it. RFC 6455 section 5.5.2."""
+
+    pingTimeout: float = knob(
+        20.0,
+        "Seconds to wait for any byte after that ping, before closing with 1011.",
+        unit="seconds",
+        minimum=0.001,
+    )
+    """Seconds of further silence after that ping until the connection is failed with
+    1011. Any byte counts as a sign of life."""
+
+    closeTimeout: float = knob(
+        10.0,
+        "Seconds for the closing handshake, before the TCP connection is aborted.",
+        unit="seconds",
+        minimum=0.001,
+    )
+    """Seconds for the closing handshake and for the rest of the send buffer, counted
+    from the Close frame that was sent; then the TCP connection is aborted. RFC 6455
+    section 7.1.1."""
+
+    messageTimeout: float = knob(
+        0.0,
+        "Seconds from a message's first byte to its last; 0 sets no limit.",
+        unit="seconds",
+        minimum=0,
+    )
+    """Seconds that a message may take from its first frame to its last byte; longer
+    fails the connection with 1008. 0 sets no limit: a peer on a slow line may honestly
+    take long, and what it can hold is bounded by ``maxMessageSize``."""
+
+    handshakeTimeout: float = knob(
+        10.0,
+        "Seconds from the TCP connection to the end of the request head, TLS included.",
+        unit="seconds",
+        minimum=0.001,
+    )
+    """Seconds from the TCP connection to the end of the request head, the TLS handshake
+    included; then 408, or an abort where there is no TLS yet to say it through. The time
+    that the application takes to decide does not count."""
+
+    maxHeaderLine: int = knob(
+        8 * KIB,
+        "Longest line of the request head; a longer one is refused with 431.",
+        unit="bytes",
+        minimum=64,
+    )
+    """Longest line of the request head in bytes; a longer one is refused with 431."""
+
+    maxHeadSize: int = knob(
+        16 * KIB,
+        "Largest request head; a larger one is refused with 431.",
+        unit="bytes",
+        minimum=256,
+    )
+    """Largest request head in bytes; a larger one is refused with 431. Worst-case
+    memory of a connection that has not finished its head: four times this."""
+
+    maxHeaders: int = knob(
+        100,
+        "Most header lines in the request head; more are refused with 431.",
+        minimum=8,
+    )
+    """Most header lines in the request head; more are refused with 431."""
+
+    def __post_init__(self) -> None:
+        for each in fields(self):
+            _checkKind(each, getattr(self, each.name))
+        if self.highWaterMark > self.maxSendBuffer:
+            raise InvalidOption(
+                "highWaterMark",
+                f"{self.highWaterMark} is over maxSendBuffer ({self.maxSendBuffer}), "
+                f"so reading would never pause: lower one or raise the other",
+            )
+        if self.maxHeaderLine > self.maxHeadSize:
+            raise InvalidOption(
+                "maxHeaderLine",
+                f"{self.maxHeaderLine} is over maxHeadSize ({self.maxHeadSize}): "
+                f"lower one or raise the other",
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerOptions(Options):
+    """What a server does, beside what all connections do.
+
+    :raises InvalidOption: as in :class:`Options`; also an origin, host or subprotocol
+        that is not written as one
+    """
+
+    subprotocols: tuple[str, ...] = knob(
+        (),
+        "A subprotocol that the server speaks, best first; the first one that a client "
+        "offers too is agreed.",
+        flag="subprotocol",
+    )
+    """Subprotocols that the server speaks, best first: the first that the client offers
+    too is agreed, none if it offers none of them. A factory may choose another with
+    ``request.selectSubprotocol``. RFC 6455 section 1.9."""
+
+    allowedOrigins: tuple[str, ...] = knob(
+        (),
+        "An origin such as https://example.com whose pages may connect; the server's "
+        "own origin always may.",
+        flag="allowed-origin",
+    )
+    """Origins whose pages may connect, such as ``https://example.com``, beside the
+    server's own (scheme, host and port of the request). ``null`` stands for sandboxed
+    and local pages. Others are refused with 403; a request without Origin is not from a
+    browser and is accepted. Behind a proxy that ends TLS, name the public origin. RFC
+    6455 section 10.2."""
+
+    dangerouslyAllowAnyOrigin: bool = knob(
+        False,
+        "Let pages of every site connect, with the user's cookies. Dangerous wherever "
+        "cookies or the network decide who may do what.",
+    )
+    """Let every page on the web connect, and ride on the user's cookies: only for
+    public data, or where the application checks ``request.origin`` itself."""
+
+    allowedHosts: tuple[str, ...] = knob(
+        (),
+        "A host that requests may name, with or without a port; the default is every "
+        "host, but only loopback ones when listening on loopback only.",
+        flag="allowed-host",
+    )
+    """Hosts that the Host header may name, such as ``example.com`` or
+    ``example.com:8443``; others are refused with 403. Empty allows every host, except
+    on a server that listens on loopback only: there, empty means loopback names and
+    addresses, so that no web page can reach it under a name of its own (DNS
+    rebinding)."""
+
+    dangerouslyAllowAnyHost: bool = knob(
+        False,
+        "Accept every Host header on a server that listens on loopback only. Dangerous: "
+        "opens it to DNS rebinding.",
+    )
+    """Accept every Host header, on loopback too: opens a local server to every web page
+    that the user visits (DNS rebinding)."""
+
+    maxConnections: int = knob(
+        10_000,
+        "Most connections at a time; one more is refused with 503. 0 sets no limit.",
+        minimum=0,
+    )
+    """Most connections that one factory serves at a time, handshakes included; one more
+    is refused with 503. 0 sets no limit."""
+
+    maxConnectionsPerAddress: int = knob(
+        0,
+        "Most connections from one address at a time; one more is refused with 503. "
+        "0 sets no limit.",
+        minimum=0,
+    )
+    """Most connections from one peer address at a time; one more is refused with 503.
+    0, the default, sets no limit, because everyone behind one proxy or one NAT shares
+    an address. An IPv6 peer counts by its /64 network."""
+
+    retryAfter: int = knob(
+        10,
+        "Seconds after which a client that got 503 is asked to come back.",
+        unit="seconds",
+        minimum=0,
+    )
+    """Whole seconds in the ``Retry-After`` header of the 503 that connection limits
+    give."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in self.subprotocols:
+            if not isToken(name):
+                raise InvalidOption(
+                    "subprotocols", f"{name!r} is not a token, as RFC 6455 wants it"
+                )
+        # Read now, so that a mistake shows when the options are made.
+        self.readAllowedOrigins()
+        self.readAllowedHosts()
+
+    def readAllowedOrigins(self) -> frozenset[Origin | None]:
+        """Give ``allowedOrigins`` in the form that handshakes compare with.
+
+        :raises InvalidOption: an entry is not an origin
+        """
+        found = set()
+        for text in self.allowedOrigins:
+            if "*" in text:
+                raise InvalidOption(
+                    "allowedOrigins",
+                    f"{text!r}: wildcards are not known; list the origins, or see "
+                    f"dangerouslyAllowAnyOrigin",
+                )
+            try:
+                found.add(parseOrigin(text))
+            except ValueError as error:
+                raise InvalidOption(
+                    "allowedOrigins",
+                    f"{text!r} is {error}, such as https://example.com",
+                ) from None
+        return frozenset(found)
+
+    def readAllowedHosts(self) -> tuple[Authority, ...]:
+        """Give ``allowedHosts`` in the form that handshakes compare with.
+
+        :raises InvalidOption: an entry is not a host
+        """
+        found = []
+        for text in self.allowedHosts:
+            try:
+                found.append(parseAuthority(text))
+            except ValueError as error:
+                raise InvalidOption(
+                    "allowedHosts", f"{text!r} is {error}, such as example.com"
+                ) from None
+        return tuple(found)
+
+
+def _checkKind(each: Field[Any], value: object) -> None:
+    """Check one value against its field's type, as its default shows it, and minimum.
+
+    :raises InvalidOption: it does not fit
+    """
+    default = each.default
+    if isinstance(default, bool):
+        if not isinstance(value, bool):
+            raise InvalidOption(each.name, f"{value!r} is neither True nor False")
+    elif isinstance(default, tuple):
+        _checkNames(each.name, value)
+    else:
+        _checkNumber(each, value, whole=isinstance(default, int))
+
+
+def _checkNames(name: str, value: object) -> None:
+    """Check a tuple of texts; a lone text would be taken letter by letter."""
+    if not isinstance(value, tuple) or not all(isinstance(item, str) for item in value):
+        raise InvalidOption(name, f"{value!r} is not a tuple of str")
+
+
+def _checkNumber(each: Field[Any], value: object, whole: bool) -> None:
+    """Check a number's kind and minimum."""
+    kind = "a whole number" if whole else "a number"
+    unit = each.metadata["unit"]
+    if unit:
+        kind += f" of {unit}"
+    allowed = int if whole else (int, float)
+    if isinstance(value, bool) or not isinstance(value, allowed):
+        raise InvalidOption(each.name, f"{value!r} is not {kind}")
+    if not math.isfinite(value):
+        raise InvalidOption(each.name, f"{value!r} is not finite")
+    minimum = each.metadata["minimum"]
+    if minimum is not None and value < minimum:
+        raise InvalidOption(each.name, f"{value} is too little: at least {minimum}")

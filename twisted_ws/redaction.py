@@ -1,0 +1,42 @@
+"""What of a peer's words may go into a log, and how.
+
+Everything a peer sends can hold line ends that forge log lines, escape sequences that
+take over a terminal, secrets, and megabytes. Log calls pass it through here.
+"""
+
+from __future__ import annotations
+
+__all__ = ["MAX_LOGGED", "loggable", "withoutQuery"]
+
+MAX_LOGGED = 200
+"""Characters of one value that are logged at most."""
+
+
+def loggable(value: object, limit: int = MAX_LOGGED) -> str:
+    """Write a value on one line: control characters and everything else that is not
+    plainly printable escaped as in a Python string, and cut short.
+
+    :param value: text or anything with a ``str``
+    :param limit: characters kept, before escaping
+    """
+    text = str(value)
+    kept = text[:limit]
+    if not kept.isprintable():
+        kept = "".join(
+            each if each.isprintable() else each.encode("unicode_escape").decode()
+            for each in kept
+        )
+    return f"{kept}… ({len(text)} characters)" if len(text) > limit else kept
+
+
+def withoutQuery(target: str) -> str:
+    """Give a request target for a log: the query goes, as it may hold a token.
+
+    :param target: as sent
+    """
+    path, question, _ = target.partition("?")
+    # User information of an absolute-form target may be a password.
+    scheme, slashes, rest = path.partition("://")
+    if slashes and "@" in rest:
+        path = f"{scheme}://…@{rest.rpartition('@')[2]}"
+    return loggable(f"{path}?…" if question else path)
