@@ -1,3 +1,48 @@
-"""WebSocket for Twisted."""
+"""WebSocket for Twisted: a protocol to subclass, and a server to start.
+
+``twistd -n websocket --port 8080`` runs a server; an application subclasses
+:class:`WebSocketProtocol` and gives it to :class:`WebSocketServerFactory`, which any
+Twisted endpoint can listen with.
+"""
+
+from .closing import CloseCode
+from .errors import (
+    ConnectionClosed,
+    HandshakeError,
+    HandshakeRejected,
+    InvalidOption,
+    TLSConfigurationError,
+    WebSocketError,
+)
+from .factory import ApplicationFactory, WebSocketServerFactory
+from .handshake import Request
+from .headers import Headers
+from .interfaces import WebSocketProtocol, WebSocketTransport
+from .options import ServerOptions
+from .service import WebSocketService
+from .tls import TLSServerEndpoint, loadContext, selfSignedContext
+from .websocket import WebSocket
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "ApplicationFactory",
+    "CloseCode",
+    "ConnectionClosed",
+    "HandshakeError",
+    "HandshakeRejected",
+    "Headers",
+    "InvalidOption",
+    "Request",
+    "ServerOptions",
+    "TLSConfigurationError",
+    "TLSServerEndpoint",
+    "WebSocket",
+    "WebSocketError",
+    "WebSocketProtocol",
+    "WebSocketServerFactory",
+    "WebSocketService",
+    "WebSocketTransport",
+    "loadContext",
+    "selfSignedContext",
+]

@@ -28,8 +28,8 @@ which are the code (RFC 6455 section 5.5)."""
 class CloseCode(IntEnum):
     """The registered close codes.
 
-    ``NO_STATUS``, ``ABNORMAL`` and ``TLS_HANDSHAKE`` are never in a frame: they are what
-    an application is told when there was no code, or no Close frame at all.
+    ``NO_STATUS``, ``ABNORMAL`` and ``TLS_HANDSHAKE`` are never in a frame: they are
+    what an application is told when there was no code, or no Close frame at all.
     """
 
     NORMAL = 1000

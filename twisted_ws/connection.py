@@ -12,7 +12,8 @@ Where a connection is, and what takes it on::
      │ CloseReceived                                  replyClose() │
      └──────────────▶ CLOSE_RECEIVED ──────────────────────────────┘
 
-    any state but CLOSED and FAILED ── fail() ──▶ FAILED
+    any state before the last three ── fail() ──▶ FAILED
+    OPEN, CLOSE_SENT ── lose() ──▶ LOST
 
 In CLOSE_RECEIVED the application may still answer the messages that came before the
 Close frame; ``replyClose()`` is called when it had its turn. In CLOSE_SENT messages of
@@ -71,6 +72,7 @@ class State(Enum):
     CLOSE_RECEIVED = "close received"
     CLOSED = "closed"
     FAILED = "failed"
+    LOST = "lost"
 
 
 class Ping(NamedTuple):
@@ -358,7 +360,7 @@ class Connection:
         :param error: why; its code and text go into the Close frame
         :returns: the Close frame, none if one went out before
         """
-        if self.state in (State.CLOSED, State.FAILED):
+        if self.state in (State.CLOSED, State.FAILED, State.LOST):
             return b""
         frame = b""
         if self.state is not State.CLOSE_SENT:
@@ -368,6 +370,14 @@ class Connection:
         self.state = State.FAILED
         self._outcome = (error.closeCode, str(error))
         return frame
+
+    def lose(self) -> None:
+        """The TCP connection is gone: nothing is sent any more. A Close frame of the
+        peer that was still to be answered counts as answered."""
+        if self.state is State.CLOSE_RECEIVED:
+            self.state = State.CLOSED
+        elif self.state in (State.OPEN, State.CLOSE_SENT):
+            self.state = State.LOST
 
     @property
     def outcome(self) -> tuple[int, str]:

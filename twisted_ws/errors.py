@@ -7,7 +7,10 @@
     │   ├── ProtocolError          1002
     │   ├── InvalidPayload         1007
     │   ├── PolicyViolation        1008
-    │   └── MessageTooBig          1009
+    │   │   └── SlowConsumer       it does not read what it is sent
+    │   ├── MessageTooBig          1009
+    │   └── InternalError          1011
+    │       └── PeerSilent         no sign of life
     ├── HandshakeError             an opening handshake that ends without a 101
     │   └── HandshakeRejected      carries status, headers and body
     │       └── BadHandshake       the request broke a rule
@@ -32,11 +35,14 @@ __all__ = [
     "ConnectionFailed",
     "HandshakeError",
     "HandshakeRejected",
+    "InternalError",
     "InvalidOption",
     "InvalidPayload",
     "MessageTooBig",
+    "PeerSilent",
     "PolicyViolation",
     "ProtocolError",
+    "SlowConsumer",
     "TLSConfigurationError",
     "WebSocketError",
 ]
@@ -79,10 +85,24 @@ class PolicyViolation(ConnectionFailed):
     closeCode = 1008
 
 
+class SlowConsumer(PolicyViolation):
+    """A peer that does not read what it is sent: ``maxSendBuffer`` is full."""
+
+
 class MessageTooBig(ConnectionFailed):
     """A message over ``maxMessageSize`` bytes or ``maxFragments`` fragments."""
 
     closeCode = 1009
+
+
+class InternalError(ConnectionFailed):
+    """The application raised an exception."""
+
+    closeCode = 1011
+
+
+class PeerSilent(InternalError):
+    """No byte came for ``pingInterval`` and ``pingTimeout`` together."""
 
 
 class HandshakeError(WebSocketError):

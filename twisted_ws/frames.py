@@ -1,7 +1,7 @@
 """Frames: bytes to frames, frames to bytes, masking (RFC 6455 section 5.2 and 5.3).
 
-A frame on its own: whether its header may be what it is, where it ends, what its payload
-is. What frames mean one after another is :mod:`twisted_ws.connection`'s.
+A frame on its own: whether its header may be what it is, where it ends, what its
+payload is. What frames mean one after another is :mod:`twisted_ws.connection`'s.
 """
 
 from __future__ import annotations

@@ -251,7 +251,7 @@ class ServerHandshake:
         """
         lengths = headers.getAll("Content-Length")
         if "Transfer-Encoding" in headers or any(each != "0" for each in lengths):
-            raise BadHandshake(400, "a WebSocket handshake has no body", lingering=True)
+            raise BadHandshake(400, "a request has no body here", lingering=True)
 
     def _checkOrigin(
         self, headers: Headers, authority: Authority, secure: bool

@@ -83,9 +83,9 @@ class Options:
         unit="bytes",
         minimum=64 * KIB,
     )
-    """While at least this many bytes wait to be sent, nothing more is read from the peer
-    and a registered producer is paused. The least value is what a Twisted transport
-    buffers before it says so."""
+    """While at least this many bytes wait to be sent, nothing more is read from the
+    peer and a registered producer is paused. The least value is what a Twisted
+    transport buffers before it says so."""
 
     maxSendBuffer: int = knob(
         16 * MIB,
@@ -94,7 +94,8 @@ class Options:
         minimum=64 * KIB,
     )
     """Once this many bytes wait to be sent, the next message fails the connection with
-    1008, a slow consumer. Worst-case memory: this and one message of the application."""
+    1008, a slow consumer. Worst-case memory: this and one message of the
+    application."""
 
     pingInterval: float = knob(
         20.0,
@@ -141,8 +142,8 @@ class Options:
         minimum=0.001,
     )
     """Seconds from the TCP connection to the end of the request head, the TLS handshake
-    included; then 408, or an abort where there is no TLS yet to say it through. The time
-    that the application takes to decide does not count."""
+    included; then 408, or an abort where there is no TLS yet to say it through. The
+    time that the application takes to decide does not count."""
 
     maxHeaderLine: int = knob(
         8 * KIB,
@@ -237,8 +238,8 @@ class ServerOptions(Options):
 
     dangerouslyAllowAnyHost: bool = knob(
         False,
-        "Accept every Host header on a server that listens on loopback only. Dangerous: "
-        "opens it to DNS rebinding.",
+        "Accept every Host header on a server that listens on loopback only. "
+        "Dangerous: opens it to DNS rebinding.",
     )
     """Accept every Host header, on loopback too: opens a local server to every web page
     that the user visits (DNS rebinding)."""

@@ -1,0 +1,244 @@
+"""The server's factory: who is let in, with what, and how many."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from ipaddress import ip_address, ip_network
+from typing import Any, Protocol, TypeAlias, cast
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IAddress, IProtocolFactory, IReactorTime
+from twisted.internet.protocol import ServerFactory
+
+from .errors import BadHandshake
+from .handshake import Request, ServerHandshake
+from .options import ServerOptions
+from .server import ServerProtocol
+from .timers import Deadlines
+from .websocket import Handler, HandlerProtocol
+
+__all__ = ["Application", "ApplicationFactory", "WebSocketServerFactory"]
+
+
+class ApplicationFactory(Protocol):
+    """Decides on requests, as a factory of ``twisted.web.websocket`` does."""
+
+    def buildProtocol(self, request: Request, /) -> Any:
+        """Give the protocol for a request, a Deferred or a coroutine of it.
+
+        :param request: a valid request
+        :raises HandshakeRejected: it is refused
+        """
+
+
+Application: TypeAlias = type[Any] | Callable[[Request], Any] | ApplicationFactory
+"""What a server runs: a class with the hooks of ``WebSocketProtocol``, which is called
+without arguments for each connection; a callable that gets the :class:`Request`; or an
+object whose ``buildProtocol`` does. The last two may also return a Deferred or be
+coroutines, and refuse with :class:`HandshakeRejected`."""
+
+
+class WebSocketServerFactory(ServerFactory):
+    """Serves WebSocket connections; give it to any endpoint's ``listen``.
+
+    Override :meth:`protocolForRequest`, or give an application that decides.
+
+    Memory: for each connection as :class:`twisted_ws.options.Options` says, times
+    ``maxConnections``.
+
+    :param application: what to run; see :data:`Application`
+    :param options: limits, origins, hosts, subprotocols
+    :param path: where WebSocket is served, such as ``/chat``; elsewhere requests for
+        it get 404. None serves it on every path.
+    :param site: a ``twisted.web.server.Site`` for requests that do not ask for
+        WebSocket; without one they get 426
+    :param reactor: the clock; by default the reactor that runs
+    :raises TypeError: the application is not callable and has no ``buildProtocol``
+    :raises ValueError: the path does not begin with a slash
+    """
+
+    noisy = False
+
+    def __init__(
+        self,
+        application: Application,
+        options: ServerOptions | None = None,
+        *,
+        path: str | None = None,
+        site: IProtocolFactory | None = None,
+        reactor: IReactorTime | None = None,
+    ) -> None:
+        if not callable(application) and not hasattr(application, "buildProtocol"):
+            raise TypeError(
+                f"{application!r} is neither a protocol class, nor a callable that "
+                f"takes a request, nor has it a buildProtocol method"
+            )
+        if path is not None and not path.startswith("/"):
+            raise ValueError(f"path {path!r} does not begin with a slash")
+        self.application = application
+        self.options = options or ServerOptions()
+        self.path = path
+        self.site = site
+        self.handshake = ServerHandshake(self.options)
+        self.connections: set[ServerProtocol] = set()
+        """All connections, those in their opening handshake included."""
+        self._perAddress: Counter[str] = Counter()
+        self._idle: list[Deferred[None]] = []
+        self._clock = reactor
+        self._deadlines: Deadlines | None = None
+
+    @classmethod
+    def fromHandler(
+        cls, handler: Handler, options: ServerOptions | None = None, **arguments: Any
+    ) -> WebSocketServerFactory:
+        """Make a factory whose connections are each served by a coroutine.
+
+        :param handler: an ``async def`` that gets a
+            :class:`twisted_ws.websocket.WebSocket`; when it returns the connection is
+            closed with 1000, when it raises with 1011
+        :param options: as for the class
+        :param arguments: as for the class
+        """
+        return cls(lambda _: HandlerProtocol(handler), options, **arguments)
+
+    @property
+    def clock(self) -> IReactorTime:
+        """The reactor."""
+        if self._clock is None:
+            # Only now: importing it installs it, and an application may still choose.
+            from twisted.internet import reactor
+
+            self._clock = cast(IReactorTime, reactor)
+        return self._clock
+
+    @property
+    def deadlines(self) -> Deadlines:
+        """The deadlines of all connections."""
+        if self._deadlines is None:
+            self._deadlines = Deadlines(self.clock)
+        return self._deadlines
+
+    # What an application may override
+
+    def protocolForRequest(self, request: Request) -> Any | Awaitable[Any]:
+        """Decide on a request. Called once for each valid one, before it is answered;
+        may choose the subprotocol and add headers through the request.
+
+        :param request: the request
+        :returns: an object with the hooks of ``WebSocketProtocol``, or a Deferred or
+            coroutine of one; None refuses with 404
+        :raises HandshakeRejected: to refuse it
+        """
+        application: Any = self.application
+        if isinstance(application, type):
+            return application()
+        build = getattr(application, "buildProtocol", application)
+        return build(request)
+
+    # What the listening port and the connections call
+
+    def buildProtocol(  # type: ignore[override]
+        self, addr: IAddress | None
+    ) -> ServerProtocol:
+        """Make the wire protocol for a TCP connection; the port calls it.
+
+        :param addr: the peer's address
+        """
+        return ServerProtocol(self)
+
+    def checkPath(self, path: str) -> None:
+        """Refuse a request for WebSocket where there is none.
+
+        :param path: of the request
+        :raises BadHandshake: 404
+        """
+        if self.path is not None and path != self.path:
+            raise BadHandshake(404, "there is no WebSocket at this path")
+
+    def checkLimits(self, connection: ServerProtocol) -> None:
+        """Refuse one connection too many.
+
+        :param connection: which is counted already
+        :raises BadHandshake: 503
+        """
+        most = self.options.maxConnections
+        if most and len(self.connections) > most:
+            raise BadHandshake(503, "too many connections", self.retryHeaders())
+        mostEach = self.options.maxConnectionsPerAddress
+        if mostEach and self._perAddress[_addressKey(connection)] > mostEach:
+            raise BadHandshake(
+                503, "too many connections from this address", self.retryHeaders()
+            )
+
+    def retryHeaders(self) -> dict[str, str]:
+        """Give the headers of a 503."""
+        return {"Retry-After": str(self.options.retryAfter)}
+
+    def connectionOpened(self, connection: ServerProtocol) -> None:
+        """Count a connection.
+
+        :param connection: which was made just now
+        """
+        self.connections.add(connection)
+        if self.options.maxConnectionsPerAddress:
+            self._perAddress[_addressKey(connection)] += 1
+
+    def connectionClosed(self, connection: ServerProtocol) -> None:
+        """Count a connection no more.
+
+        :param connection: which is gone
+        """
+        self.connections.discard(connection)
+        if self.options.maxConnectionsPerAddress:
+            key = _addressKey(connection)
+            self._perAddress[key] -= 1
+            if not self._perAddress[key]:
+                del self._perAddress[key]
+        if not self.connections:
+            waiters, self._idle = self._idle, []
+            for waiter in waiters:
+                waiter.callback(None)
+
+    # Shutting down
+
+    def closeConnections(
+        self, code: int = 1001, reason: str = "going away"
+    ) -> Deferred[None]:
+        """Start the closing handshake on every connection. New ones are still taken:
+        stop listening first.
+
+        :param code: close code
+        :param reason: for the peers
+        :returns: fires when no connection is left
+        """
+        for connection in list(self.connections):
+            connection.shutDown(code, reason)
+        return self.whenIdle()
+
+    def abortConnections(self) -> Deferred[None]:
+        """End every connection at once.
+
+        :returns: fires when no connection is left
+        """
+        for connection in list(self.connections):
+            connection.abortConnection()
+        return self.whenIdle()
+
+    def whenIdle(self) -> Deferred[None]:
+        """Give a Deferred that fires when there is no connection."""
+        if not self.connections:
+            return succeed(None)
+        waiter: Deferred[None] = Deferred()
+        self._idle.append(waiter)
+        return waiter
+
+
+def _addressKey(connection: ServerProtocol) -> str:
+    """Give what a peer is counted by: its address, of IPv6 the /64 network, as that is
+    what one customer gets."""
+    host = getattr(connection.transport.getPeer(), "host", "")
+    if ":" not in host:
+        return str(host)
+    address = ip_address(host.partition("%")[0])
+    return str(ip_network((address, 64), strict=False))

@@ -1,0 +1,232 @@
+"""What an application gives and what it gets.
+
+It gives an object with the hooks of :class:`WebSocketProtocol`; it gets one with the
+methods of :class:`WebSocketTransport`. Both have the shape that
+``twisted.web.websocket`` gave them, and more: a class written for that module runs here
+unchanged, without inheriting from anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import Protocol, TypeAlias
+
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.internet.interfaces import IAddress, IPushProducer
+from twisted.python.failure import Failure
+
+from .errors import ConnectionClosed
+from .handshake import Request
+
+__all__ = [
+    "ClosedCleanly",
+    "ClosedUncleanly",
+    "HookResult",
+    "WebSocketProtocol",
+    "WebSocketTransport",
+]
+
+HookResult: TypeAlias = Awaitable[object] | None
+"""What a hook may return: nothing, or a coroutine or Deferred to wait for. Until that
+fires nothing more is delivered and reading pauses."""
+
+
+class ClosedCleanly(ConnectionClosed, ConnectionDone):
+    """Both sides sent a Close frame; for Twisted's code a ``ConnectionDone``."""
+
+    __str__ = ConnectionClosed.__str__
+
+
+class ClosedUncleanly(ConnectionClosed, ConnectionLost):
+    """The connection ended otherwise; for Twisted's code a ``ConnectionLost``."""
+
+    __str__ = ConnectionClosed.__str__
+
+
+class WebSocketTransport(Protocol):
+    """The connection, as an application's protocol sees it.
+
+    Messages sent after the connection has closed, or after :meth:`loseConnection`, are
+    dropped, as with every Twisted transport.
+    """
+
+    @property
+    def request(self) -> Request:
+        """The request that opened the connection."""
+
+    @property
+    def subprotocol(self) -> str | None:
+        """The subprotocol that was agreed, None for none."""
+
+    @property
+    def extensions(self) -> tuple[str, ...]:
+        """The extensions that were agreed, as the 101 named them."""
+
+    @property
+    def bufferedAmount(self) -> int:
+        """Bytes accepted for sending that the transport below has not taken; 0 as long
+        as that keeps less than 64 KiB itself."""
+
+    @property
+    def roundTripTime(self) -> float | None:
+        """Seconds between the last ping that was answered and its pong; None before
+        the first. Idle connections are pinged every ``pingInterval``."""
+
+    def sendTextMessage(self, text: str) -> None:
+        """Send a text message.
+
+        :param text: any str without lone surrogates
+        :raises TypeError: not a str
+        :raises UnicodeEncodeError: a lone surrogate
+        """
+
+    def sendBytesMessage(self, data: bytes) -> None:
+        """Send a binary message.
+
+        :param data: bytes, bytearray or memoryview
+        :raises TypeError: anything else
+        """
+
+    def ping(self, payload: bytes = b"") -> None:
+        """Send a ping. Its pong arrives at ``pongReceived``; there is no Deferred,
+        because a peer may answer several pings with one pong (RFC 6455 section 5.5.3).
+
+        :param payload: at most 125 bytes
+        :raises ValueError: the payload is longer
+        """
+
+    def loseConnection(self, code: int = 1000, reason: str = "") -> None:
+        """Start the closing handshake, behind everything that was sent before. What the
+        peer sent until it learns of it is still delivered. After ``closeTimeout``
+        seconds without an answer the connection is aborted.
+
+        :param code: 1000 to 1003, 1007 to 1014, or 3000 to 4999
+        :param reason: at most 123 bytes in UTF-8
+        :raises ValueError: the code may not be sent, or the reason is too long
+        """
+
+    def abortConnection(self) -> None:
+        """End the TCP connection at once, without a Close frame; what was not sent yet
+        is lost."""
+
+    def pauseProducing(self) -> None:
+        """Read and deliver nothing more until :meth:`resumeProducing`. The peer's own
+        sends back up, and so does word that it closed."""
+
+    def resumeProducing(self) -> None:
+        """Go on after :meth:`pauseProducing`."""
+
+    def registerProducer(self, producer: object, streaming: bool) -> None:
+        """Have a producer paused while ``highWaterMark`` bytes or more wait to be sent.
+
+        :param producer: a push producer (``streaming``) is paused and resumed; a pull
+            producer is resumed each time there is room
+        :param streaming: which of the two it is
+        :raises RuntimeError: there is a producer already
+        """
+
+    def unregisterProducer(self) -> None:
+        """Forget the producer."""
+
+    def attachProducer(self, producer: IPushProducer) -> None:
+        """As ``registerProducer(producer, True)``: ``twisted.web.websocket``'s name.
+
+        :param producer: a push producer
+        """
+
+    def detachProducer(self) -> None:
+        """As :meth:`unregisterProducer`: ``twisted.web.websocket``'s name."""
+
+    def whenDrained(self) -> Deferred[None]:
+        """Give a Deferred that fires when what was sent has left this process, as far
+        as one can tell: when :attr:`bufferedAmount` is 0. Fires with
+        :class:`ConnectionClosed` as its error when the connection ends before."""
+
+    def whenClosed(self) -> Deferred[ConnectionClosed]:
+        """Give a Deferred that fires with code and reason when the connection has
+        ended; it always fires."""
+
+    def getPeer(self) -> IAddress:
+        """Give the peer's address."""
+
+    def getHost(self) -> IAddress:
+        """Give the address that the peer connected to."""
+
+
+class WebSocketProtocol:
+    """Inherit from this, and override the hooks of interest.
+
+    Every hook may be a plain method, an ``async def``, or return a Deferred: then the
+    next one is called when that is done, and meanwhile nothing is read from the peer. A
+    hook that raises, or whose Deferred fails, is logged and closes the connection with
+    1011.
+
+    Hooks are called in this order: :meth:`negotiationStarted`,
+    :meth:`negotiationFinished`, the others as things happen, :meth:`connectionLost`
+    last and once.
+    """
+
+    transport: WebSocketTransport
+    """The connection, set by :meth:`negotiationStarted`."""
+
+    def negotiationStarted(self, transport: WebSocketTransport) -> HookResult:
+        """The request was found valid and this object was made for it; the answer has
+        not been sent. Raise :class:`HandshakeRejected` to refuse after all. What is
+        sent from here goes out behind the 101.
+
+        :param transport: the connection; the default keeps it as ``self.transport``
+        """
+        self.transport = transport
+        return None
+
+    def negotiationFinished(self) -> HookResult:
+        """The 101 has been written: the connection is open."""
+        return None
+
+    def textMessageReceived(self, message: str) -> HookResult:
+        """A text message came, whole.
+
+        :param message: its text
+        """
+        return None
+
+    def bytesMessageReceived(self, data: bytes) -> HookResult:
+        """A binary message came, whole.
+
+        :param data: its payload
+        """
+        return None
+
+    def pingReceived(self, payload: bytes) -> HookResult:
+        """A ping came. It is answered without this hook's doing.
+
+        :param payload: at most 125 bytes
+        """
+        return None
+
+    def pongReceived(self, payload: bytes) -> HookResult:
+        """A pong came, for a ping of the application or of keepalive, or unasked.
+
+        :param payload: at most 125 bytes
+        """
+        return None
+
+    def sendBufferFull(self) -> HookResult:
+        """The peer does not read as fast as it is sent to: ``highWaterMark`` bytes
+        wait. Good to stop sending until :meth:`sendBufferDrained`; at
+        ``maxSendBuffer`` bytes the connection is closed."""
+        return None
+
+    def sendBufferDrained(self) -> HookResult:
+        """After :meth:`sendBufferFull`, nothing waits any more."""
+        return None
+
+    def connectionLost(self, reason: Failure) -> HookResult:
+        """The connection has ended; called once, last, if
+        :meth:`negotiationStarted` was called.
+
+        :param reason: its ``value`` is a :class:`ConnectionClosed` with ``code``,
+            ``reason`` and ``wasClean``
+        """
+        return None

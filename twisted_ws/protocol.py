@@ -1,0 +1,598 @@
+"""The open connection on a Twisted transport: frames, timers, hooks.
+
+:class:`WireProtocol` is a ``LineReceiver``: lines while the opening handshake lasts,
+which a subclass such as :class:`twisted_ws.server.ServerProtocol` reads, then raw mode
+and frames. It is also the transport that the application's protocol gets.
+
+The way of a byte: ``rawDataReceived`` → ``Connection.receive`` → events → hooks, in
+order, → what they send is gathered and written at the end of the segment.
+
+Reading pauses for any of the reasons in :class:`Pause`; events that were decoded before
+a pause wait in order.
+"""
+
+from __future__ import annotations
+
+from enum import IntFlag
+from inspect import isawaitable
+from typing import Any
+
+from twisted.internet.defer import Deferred, ensureDeferred, succeed
+from twisted.internet.interfaces import (
+    IAddress,
+    IDelayedCall,
+    IPushProducer,
+    IReactorTime,
+)
+from twisted.internet.protocol import connectionDone
+from twisted.logger import Logger
+from twisted.protocols.basic import LineReceiver
+from twisted.python.failure import Failure
+
+from .connection import (
+    CloseReceived,
+    Connection,
+    Event,
+    Failed,
+    Ping,
+    Pong,
+    State,
+)
+from .errors import (
+    ConnectionClosed,
+    ConnectionFailed,
+    InternalError,
+    SlowConsumer,
+)
+from .handshake import Request
+from .interfaces import ClosedCleanly, ClosedUncleanly
+from .liveness import Liveness
+from .options import Options
+from .redaction import loggable
+from .sending import SendBuffer
+from .timers import Deadlines
+from .tls import isSecure
+
+__all__ = ["EVENTS_PER_SLICE", "Pause", "WireProtocol"]
+
+_log = Logger()
+
+EVENTS_PER_SLICE = 256
+"""Events delivered before other connections get their turn."""
+
+
+class Pause(IntFlag):
+    """Why nothing is delivered and read at the moment."""
+
+    APPLICATION = 1
+    """It called ``pauseProducing``."""
+    HOOK = 2
+    """A hook's coroutine or Deferred has not finished."""
+    SENDING = 4
+    """The peer does not read what it is sent."""
+    SLICE = 8
+    """One segment brought very many events; the others come in later turns."""
+
+
+def asDeferred(result: Any) -> Deferred[Any]:
+    """Make a Deferred of what a hook returned.
+
+    :param result: a Deferred, a coroutine, or another awaitable
+    """
+    if isinstance(result, Deferred):
+        return result
+    if hasattr(result, "send"):
+        return ensureDeferred(result)
+
+    async def wait() -> Any:
+        return await result
+
+    return ensureDeferred(wait())
+
+
+class WireProtocol(Liveness, LineReceiver):
+    """One WebSocket connection on one transport, whichever end it is.
+
+    It implements :class:`twisted_ws.interfaces.WebSocketTransport` for the application,
+    ``Watched`` for its deadlines and ``SendListener`` for its send buffer.
+
+    :param options: limits and times
+    :param clock: the reactor
+    :param deadlines: where deadlines are kept
+    """
+
+    # Most of these are never set on most connections: a class attribute costs nothing.
+    extensions: tuple[str, ...] = ()
+    transport: Any
+    request: Request
+    _application: Any = None
+    _sending: SendBuffer
+    _events: list[Event]
+    _hooksRunning = 0
+    _opened = False
+    _paused = 0
+    _delivering = False
+    _deaf = False
+    _slice: IDelayedCall | None = None
+    _finished = False
+    _producer: Any = None
+    _producerStreaming = True
+    _drainWaiters: list[Deferred[None]] | None = None
+    _closeWaiters: list[Deferred[ConnectionClosed]] | None = None
+    _closed: ConnectionClosed | None = None
+
+    def __init__(
+        self, options: Options, clock: IReactorTime, deadlines: Deadlines
+    ) -> None:
+        self.options = options
+        self._clock = clock
+        self._deadlines = deadlines
+        self._events = []
+
+    # The opening handshake's end
+
+    def _prepare(self, connection: Connection) -> None:
+        """Make ready to frame what the application sends; it goes nowhere yet.
+
+        :param connection: the fresh state
+        """
+        self._connection = connection
+        self._sending = SendBuffer(
+            self.transport,
+            self.options.highWaterMark,
+            self.options.maxSendBuffer,
+            self,
+        )
+
+    def _open(self, head: bytes, pending: bytes) -> None:
+        """Begin with frames.
+
+        :param head: the bytes that end the opening handshake
+        :param pending: what the peer sent behind its own
+        """
+        self.setRawMode()  # type: ignore[no-untyped-call]
+        self._opened = True
+        self._lastReceived = self._clock.seconds()
+        self._sending.start(head)
+        self._callHook("negotiationFinished")
+        if pending:
+            self.rawDataReceived(pending)
+        self._adjustReading()
+        self._watch()
+
+    # Receiving
+
+    def dataReceived(self, data: bytes) -> Any:
+        """Take bytes from the transport.
+
+        :param data: any bytes
+        """
+        # LineReceiver's own loop is for lines; around raw bytes it costs 0.4 µs.
+        if self.line_mode or self._busyReceiving:
+            return super().dataReceived(data)  # type: ignore[no-untyped-call]
+        return self.rawDataReceived(data)
+
+    def rawDataReceived(self, data: bytes) -> None:
+        """Take bytes after the opening handshake.
+
+        :param data: any bytes
+        """
+        if not self._opened:
+            self._earlyData(data)
+            return
+        self._lastReceived = self._clock.seconds()
+        connection = self._connection
+        if self._deaf or connection is None:
+            return
+        events = connection.receive(data)
+        if self.options.messageTimeout:
+            self._timeMessage(events)
+        if self._paused or self._delivering or self._events:
+            self._events += events
+        elif events:
+            self._deliver(events)
+
+    def _earlyData(self, data: bytes) -> None:
+        """Take bytes in raw mode that come before there are frames; a subclass whose
+        opening handshake allows for that overrides it.
+
+        :param data: any bytes
+        """
+
+    def _deliver(self, events: list[Event]) -> None:
+        """Tell the application, until all is told or a pause is called for.
+
+        :param events: what to tell; belongs to this method now
+        """
+        application = self._application
+        self._delivering = True
+        self._sending.cork()
+        done = 0
+        for event in events:
+            done += 1
+            kind = type(event)
+            try:
+                if kind is str:
+                    result = application.textMessageReceived(event)
+                elif kind is bytes:
+                    result = application.bytesMessageReceived(event)
+                else:
+                    result = self._handleControl(event)
+            except Exception:
+                self._hookFailed(Failure())
+                break
+            if result is not None:
+                self._waitFor(result)
+            if self._paused or self._deaf:
+                break
+            if done == EVENTS_PER_SLICE and len(events) > done:
+                self._paused |= Pause.SLICE
+                self._slice = self._clock.callLater(0, self._nextSlice)
+                break
+        if done < len(events) and not self._deaf:
+            # What came in while hooks ran stands in self._events already.
+            self._events = events[done:] + self._events
+        self._delivering = False
+        self._sending.uncork()
+        self._resume(Pause(0))
+
+    def _handleControl(self, event: Event) -> Any:
+        """Do what an event asks for that is not a message.
+
+        :returns: what the hook returned, if there is one
+        """
+        assert self._connection is not None  # noqa: S101
+        if isinstance(event, Ping):
+            self._sending.writePong(self._connection.pong(event.payload))
+            return self._optionalHook("pingReceived", event.payload)
+        if isinstance(event, Pong):
+            self._pongArrived(event.payload)
+            return self._optionalHook("pongReceived", event.payload)
+        if isinstance(event, CloseReceived):
+            self._finish(self._connection.replyClose())
+        elif isinstance(event, Failed):
+            self._logFailure(event.error)
+            self.failConnection(event.error)
+        return None
+
+    # Hooks
+
+    def _callHook(self, name: str, *arguments: object) -> None:
+        """Call a hook outside of :meth:`_deliver`, and wait for it if it asks to."""
+        try:
+            result = self._optionalHook(name, *arguments)
+        except Exception:
+            self._hookFailed(Failure())
+            return
+        if result is not None:
+            self._waitFor(result)
+
+    def _optionalHook(self, name: str, *arguments: object) -> Any:
+        # Classes written for twisted.web.websocket lack the hooks it does not know.
+        hook = getattr(self._application, name, None)
+        return None if hook is None else hook(*arguments)
+
+    def _waitFor(self, result: Any) -> None:
+        """Deliver nothing more until a hook has finished."""
+        if not (isinstance(result, Deferred) or isawaitable(result)):
+            return
+        self._hooksRunning += 1
+        self._paused |= Pause.HOOK
+        waiting = asDeferred(result)
+        waiting.addErrback(self._hookFailed)
+        waiting.addBoth(self._hookDone)
+
+    def _hookDone(self, _: object) -> None:
+        self._hooksRunning -= 1
+        if not self._hooksRunning:
+            self._resume(Pause.HOOK)
+
+    def _hookFailed(self, failure: Failure) -> None:
+        """A hook raised: the application is broken, not the peer."""
+        _log.failure(
+            "A hook of {application} failed; the connection ends with 1011",
+            failure,
+            application=type(self._application).__name__,
+        )
+        self.failConnection(InternalError("internal error"))
+
+    # Pausing
+
+    def _pause(self, why: Pause) -> None:
+        self._paused |= why
+        self._adjustReading()
+
+    def _resume(self, why: Pause) -> None:
+        self._paused &= ~why
+        if self._paused or self._delivering:
+            return
+        if self._events:
+            events, self._events = self._events, []
+            self._deliver(events)
+        else:
+            self._adjustReading()
+
+    def _nextSlice(self) -> None:
+        self._slice = None
+        self._resume(Pause.SLICE)
+
+    def _adjustReading(self) -> None:
+        """Have the transport read or not, as the pauses say; and if it is gone already
+        and all that came is delivered, say so."""
+        if self._lost is not None:
+            if not self._events:
+                self._conclude()
+            return
+        pause = self._paused != 0 and not self._deaf
+        if pause != self._readingPaused:
+            self._readingPaused = pause
+            if pause:
+                self.transport.pauseProducing()
+            else:
+                self._lastReceived = self._clock.seconds()
+                self.transport.resumeProducing()
+
+    # Sending (the application's transport)
+
+    def sendTextMessage(self, text: str) -> None:
+        """See :class:`twisted_ws.interfaces.WebSocketTransport`."""
+        self._sending.write(self._connection.sendText(text))  # type: ignore[union-attr]
+
+    def sendBytesMessage(self, data: bytes) -> None:
+        """See :class:`twisted_ws.interfaces.WebSocketTransport`."""
+        self._sending.write(self._connection.sendBytes(data))  # type: ignore[union-attr]
+
+    def ping(self, payload: bytes = b"") -> None:
+        """See :class:`twisted_ws.interfaces.WebSocketTransport`."""
+        assert self._connection is not None  # noqa: S101
+        frame = self._connection.ping(payload)
+        self._lastPing = (bytes(payload), self._clock.seconds())
+        self._sending.write(frame)
+
+    @property
+    def bufferedAmount(self) -> int:
+        """See :class:`twisted_ws.interfaces.WebSocketTransport`."""
+        return self._sending.size
+
+    @property
+    def subprotocol(self) -> str | None:
+        """See :class:`twisted_ws.interfaces.WebSocketTransport`."""
+        return self.request.subprotocol
+
+    # SendListener
+
+    def sendBufferFilled(self) -> None:
+        """The peer reads slower than it is sent to."""
+        self._pause(Pause.SENDING)
+        if self._producer is not None and self._producerStreaming:
+            self._producer.pauseProducing()
+        self._callHook("sendBufferFull")
+
+    def sendBufferEmptied(self) -> None:
+        """The peer has caught up."""
+        self._callHook("sendBufferDrained")
+        if self._producer is not None and self._producerStreaming:
+            self._producer.resumeProducing()
+        self._resume(Pause.SENDING)
+
+    def roomToSend(self) -> None:
+        """Everything has been written below."""
+        waiters, self._drainWaiters = self._drainWaiters, None
+        for waiter in waiters or ():
+            waiter.callback(None)
+        if self._producer is not None and not self._producerStreaming:
+            self._producer.resumeProducing()
+
+    def sendBufferOverflowed(self) -> None:
+        """The peer does not read, and the application goes on sending."""
+        error = SlowConsumer(
+            f"slow consumer: {self.options.maxSendBuffer} bytes wait to be sent"
+        )
+        self._logFailure(error)
+        self.failConnection(error)
+
+    # Producers and consumers (the application's transport)
+
+    def pauseProducing(self) -> None:
+        """See :class:`twisted_ws.interfaces.WebSocketTransport`."""
+        self._pause(Pause.APPLICATION)
+
+    def resumeProducing(self) -> None:
+        """See :class:`twisted_ws.interfaces.WebSocketTransport`."""
+        self._resume(Pause.APPLICATION)
+
+    def registerProducer(self, producer: Any, streaming: bool) -> None:
+        """See :class:`twisted_ws.interfaces.WebSocketTransport`."""
+        if self._producer is not None:
+            raise RuntimeError(
+                f"cannot register producer {producer!r}: {self._producer!r} was never "
+                f"unregistered"
+            )
+        if self._lost is not None:
+            producer.stopProducing()
+            return
+        self._producer = producer
+        self._producerStreaming = streaming
+        if not streaming:
+            producer.resumeProducing()
+        elif self._sending.isFull:
+            producer.pauseProducing()
+
+    def unregisterProducer(self) -> None:
+        """See :class:`twisted_ws.interfaces.WebSocketTransport`."""
+        self._producer = None
+
+    def attachProducer(self, producer: IPushProducer) -> None:
+        """See :class:`twisted_ws.interfaces.WebSocketTransport`."""
+        self.registerProducer(producer, True)
+
+    def detachProducer(self) -> None:
+        """See :class:`twisted_ws.interfaces.WebSocketTransport`."""
+        self.unregisterProducer()
+
+    # Closing
+
+    def loseConnection(self, code: int = 1000, reason: str = "") -> None:
+        """See :class:`twisted_ws.interfaces.WebSocketTransport`."""
+        assert self._connection is not None  # noqa: S101
+        frame = self._connection.close(code, reason)
+        if frame:
+            self._sending.write(frame)
+            self._setEnd()
+            # The answer must be read, whatever the application paused for.
+            self._resume(Pause.APPLICATION | Pause.SENDING)
+
+    def failConnection(self, error: ConnectionFailed) -> None:
+        """Fail the connection (RFC 6455 section 7.1.7): send the Close frame, if none
+        was sent, tell the application nothing more, end the TCP connection.
+
+        :param error: why; carries the close code
+        """
+        if self._connection is None or self._finished or self._deaf:
+            return
+        frame = self._connection.fail(error)
+        self._finish(frame, isinstance(error, SlowConsumer))
+
+    def abortConnection(self) -> None:
+        """See :class:`twisted_ws.interfaces.WebSocketTransport`."""
+        if not self._finished:
+            self._abort()
+
+    def _abort(self) -> None:
+        """Time is up: for the closing handshake, or for delivering what came before the
+        connection was lost."""
+        self._deaf = True
+        self._events = []
+        if self._lost is None:
+            self.transport.abortConnection()
+        else:
+            self._conclude()
+
+    def _finish(self, frame: bytes, dropping: bool = False) -> None:
+        """Write the last frame and end the TCP connection behind it.
+
+        :param frame: a Close frame, or none if it was sent before
+        :param dropping: do without what waits to be sent
+        """
+        assert self._connection is not None  # noqa: S101
+        self._deaf = True
+        self._events = []
+        if self._lost is not None:
+            return
+        self._sending.writeLast(frame, dropping)
+        self._setEnd()
+        if self._connection.state is State.CLOSED:
+            # The closing handshake is complete: nothing may follow from the peer.
+            self.transport.loseConnection()
+        else:
+            self._linger()
+
+    def _linger(self) -> None:
+        """End a connection on which the peer may be sending still.
+
+        Closing a TCP connection with unread bytes resets it, which can destroy what was
+        just written on its way to the peer. So only this direction is closed, and what
+        comes is read and dropped until the peer closes its own, for ``closeTimeout``
+        seconds at most.
+        """
+        self._deaf = True
+        self._setEnd()
+        if isSecure(self.transport):
+            # TLS does the same by itself: it waits for the peer's close_notify.
+            self.transport.loseConnection()
+        else:
+            loseWrite = getattr(self.transport, "loseWriteConnection", None)
+            if loseWrite is None:
+                self.transport.loseConnection()
+            else:
+                loseWrite()
+        self._adjustReading()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """The transport below is gone.
+
+        :param reason: how
+        """
+        self._lost = reason
+        self._deadlines.forget(self)
+        if self._connection is None:
+            return
+        self._connection.lose()
+        self._sending.stop()
+        clean = self._connection.state is State.CLOSED
+        kind = ClosedCleanly if clean else ClosedUncleanly
+        self._closed = kind(*self._connection.outcome, clean)
+        self._tellWaiters(self._closed)
+        # What had come before is still delivered, unless the connection failed; but
+        # nobody resumes a connection that is gone, and a hook may take for ever.
+        if self._events and self._paused & Pause.HOOK:
+            self._deadlines.watch(
+                self, self._clock.seconds() + self.options.closeTimeout
+            )
+        self._resume(Pause.APPLICATION | Pause.SENDING)
+
+    def _tellWaiters(self, closed: ConnectionClosed) -> None:
+        """Stop the producer, and fire every Deferred that was given out."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            producer.stopProducing()
+        drainWaiters, self._drainWaiters = self._drainWaiters, None
+        for drainWaiter in drainWaiters or ():
+            drainWaiter.errback(Failure(closed))
+        closeWaiters, self._closeWaiters = self._closeWaiters, None
+        for closeWaiter in closeWaiters or ():
+            closeWaiter.callback(closed)
+
+    def _conclude(self) -> None:
+        """Tell the application that it is over."""
+        if self._finished:
+            return
+        self._finished = True
+        self._deadlines.forget(self)
+        if self._slice is not None:
+            self._slice.cancel()
+            self._slice = None
+        self._callHook("connectionLost", Failure(self._closed))
+        self._released()
+
+    def _released(self) -> None:
+        """Nothing more comes of this connection; a subclass tells its factory."""
+
+    def whenDrained(self) -> Deferred[None]:
+        """See :class:`twisted_ws.interfaces.WebSocketTransport`."""
+        waiter: Deferred[None] = Deferred()
+        if self._closed is not None:
+            waiter.errback(Failure(self._closed))
+        elif not self._sending.size:
+            waiter.callback(None)
+        else:
+            self._drainWaiters = [*(self._drainWaiters or ()), waiter]
+        return waiter
+
+    def whenClosed(self) -> Deferred[ConnectionClosed]:
+        """See :class:`twisted_ws.interfaces.WebSocketTransport`."""
+        if self._closed is not None:
+            return succeed(self._closed)
+        waiter: Deferred[ConnectionClosed] = Deferred()
+        self._closeWaiters = [*(self._closeWaiters or ()), waiter]
+        return waiter
+
+    # What is said about it
+
+    def _logFailure(self, error: ConnectionFailed) -> None:
+        _log.info(
+            "Closing WebSocket from {peer} with {code}: {why}",
+            peer=loggable(self.getPeer()),
+            code=error.closeCode,
+            why=loggable(error),
+        )
+
+    def getPeer(self) -> IAddress:
+        """See :class:`twisted_ws.interfaces.WebSocketTransport`."""
+        peer: IAddress = self.transport.getPeer()
+        return peer
+
+    def getHost(self) -> IAddress:
+        """See :class:`twisted_ws.interfaces.WebSocketTransport`."""
+        host: IAddress = self.transport.getHost()
+        return host

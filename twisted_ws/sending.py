@@ -1,0 +1,243 @@
+"""What waits to be sent on one connection: gathered, bounded, in order.
+
+A Twisted transport takes whatever it is given and says through a producer when that is
+too much (64 KiB) and when all of it is gone. :class:`SendBuffer` is that producer. From
+the first on, frames wait here instead of there, where they can be counted, replaced and
+dropped.
+
+While a segment from the peer is handled, frames are gathered and written once at its
+end: one write for each frame costs half as much again.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from twisted.internet.interfaces import IPushProducer, ITransport
+from zope.interface import implementer
+
+__all__ = ["SendBuffer", "SendListener"]
+
+TRANSPORT_BUFFER = 64 * 1024
+"""Bytes that a Twisted transport keeps before it pauses its producer."""
+
+_NOTHING: list[bytes | bytearray] = []
+
+
+class SendListener(Protocol):
+    """Who is told what happens to a :class:`SendBuffer`."""
+
+    def sendBufferFilled(self) -> None:
+        """At least ``highWaterMark`` bytes wait."""
+
+    def sendBufferEmptied(self) -> None:
+        """Nothing waits any more, here or below."""
+
+    def sendBufferOverflowed(self) -> None:
+        """At least ``maxSendBuffer`` bytes waited when one more message was sent."""
+
+    def roomToSend(self) -> None:
+        """The transport has written everything; a pull producer may go on."""
+
+
+@implementer(IPushProducer)
+class SendBuffer:
+    """The frames that wait on one connection.
+
+    Memory: ``maxSendBuffer`` bytes and the message that went over it.
+
+    :param transport: where frames go; :meth:`start` registers with it
+    :param highWaterMark: bytes, see ``Options``
+    :param maxSendBuffer: bytes, see ``Options``
+    :param listener: is told
+    """
+
+    __slots__ = (
+        "_below",
+        "_congested",
+        "_corked",
+        "_gathered",
+        "_gatheredSize",
+        "_highWaterMark",
+        "_listener",
+        "_maxSendBuffer",
+        "_pong",
+        "_queue",
+        "_queuedSize",
+        "_started",
+        "_transport",
+        "isFull",
+    )
+
+    def __init__(
+        self,
+        transport: ITransport,
+        highWaterMark: int,
+        maxSendBuffer: int,
+        listener: SendListener,
+    ) -> None:
+        self._transport = transport
+        self._highWaterMark = highWaterMark
+        self._maxSendBuffer = maxSendBuffer
+        self._listener = listener
+        self._started = False
+        # Gathering until uncork(): begins corked, as nothing may go before the 101.
+        self._corked = 1
+        self._gathered = _NOTHING
+        self._gatheredSize = 0
+        # The transport said that it has enough; at least how much that is.
+        self._congested = False
+        self._below = 0
+        self._queue = _NOTHING
+        self._queuedSize = 0
+        self._pong: bytes | None = None
+        self.isFull = False
+        """Whether ``highWaterMark`` was reached and not everything has left since."""
+
+    @property
+    def size(self) -> int:
+        """Bytes that wait here and below; 0 unless the transport said that it has
+        enough, and so with the promise that :meth:`resumeProducing` comes."""
+        return self._queuedSize + self._below
+
+    def start(self, head: bytes) -> None:
+        """Let go what was gathered.
+
+        :param head: what goes before it, and counts for nothing
+        """
+        self._started = True
+        self._transport.registerProducer(self, True)  # type: ignore[attr-defined]
+        self._transport.write(head)
+        self.uncork()
+
+    def cork(self) -> None:
+        """Gather from now on; calls nest."""
+        self._corked += 1
+
+    def uncork(self) -> None:
+        """Write what was gathered, at the last of nested calls."""
+        self._corked -= 1
+        if not self._corked and self._gathered:
+            self._flush()
+
+    def write(self, frame: bytes) -> None:
+        """Send a frame, in order.
+
+        :param frame: bytes of a whole frame; empty ones do nothing
+        """
+        if not frame:
+            return
+        if self._queuedSize + self._below + self._gatheredSize >= self._maxSendBuffer:
+            self._listener.sendBufferOverflowed()
+            return
+        if self._corked:
+            if self._gathered is _NOTHING:
+                self._gathered = []
+            self._gathered.append(frame)
+            self._gatheredSize += len(frame)
+            # A hook that sends much in one go must see the buffer fill up.
+            if self._gatheredSize >= TRANSPORT_BUFFER and self._started:
+                self._flush()
+        else:
+            self._pass(frame)
+
+    def writePong(self, frame: bytes) -> None:
+        """Send a pong. While the peer does not read, only the newest one is kept (RFC
+        6455 section 5.5.3), so that a flood of pings costs nothing.
+
+        :param frame: bytes of a whole frame
+        """
+        if self._congested:
+            self._pong = frame
+        else:
+            self.write(frame)
+
+    def writeLast(self, frame: bytes, dropping: bool = False) -> None:
+        """Send a frame behind which nothing follows, with all that waits before it.
+
+        :param frame: bytes of a Close frame, or none
+        :param dropping: drop what has not been handed to the transport
+        """
+        waiting = [] if dropping else [*self._queue, *self._gathered]
+        self._drop()
+        if self._started:
+            self._transport.write(b"".join([*waiting, frame]))
+            self._transport.unregisterProducer()  # type: ignore[attr-defined]
+            self._started = False
+
+    def stop(self) -> None:
+        """Forget everything: the connection is gone."""
+        self._drop()
+        self._started = False
+        self._congested = False
+        self._below = 0
+
+    def _drop(self) -> None:
+        self._gathered = self._queue = _NOTHING
+        self._gatheredSize = self._queuedSize = 0
+        self._pong = None
+
+    def _flush(self) -> None:
+        frames, self._gathered = self._gathered, _NOTHING
+        self._gatheredSize = 0
+        self._pass(b"".join(frames))
+
+    def _pass(self, data: bytes) -> None:
+        """Hand on to the transport, or keep while that has enough."""
+        if not self._congested:
+            self._transport.write(data)
+            if self._congested:
+                # Paused within write(): what it holds is at least this.
+                self._below = max(TRANSPORT_BUFFER, len(data))
+                self._checkMark()
+            return
+        self._keep(data)
+        self._queuedSize += len(data)
+        self._checkMark()
+
+    def _keep(self, data: bytes) -> None:
+        """Put whole frames at the end of the queue, small ones together: an object for
+        each would cost several times its bytes."""
+        if self._queue is _NOTHING:
+            self._queue = []
+        queue = self._queue
+        if len(data) >= TRANSPORT_BUFFER:
+            queue.append(data)
+        elif queue and len(queue[-1]) < TRANSPORT_BUFFER:
+            queue[-1] += data
+        else:
+            queue.append(bytearray(data))
+
+    def _checkMark(self) -> None:
+        if not self.isFull and self.size >= self._highWaterMark:
+            self.isFull = True
+            self._listener.sendBufferFilled()
+
+    # The transport's producer
+
+    def pauseProducing(self) -> None:
+        """The transport has enough."""
+        self._congested = True
+        self._below = TRANSPORT_BUFFER
+        self._checkMark()
+
+    def resumeProducing(self) -> None:
+        """The transport has written everything."""
+        self._congested = False
+        self._below = 0
+        if self._pong is not None:
+            pong, self._pong = self._pong, None
+            self.write(pong)
+        while self._queue and not self._congested:
+            chunk = bytes(self._queue.pop(0))
+            self._queuedSize -= len(chunk)
+            self._pass(chunk)
+        if not self._congested and not self._queue:
+            if self.isFull:
+                self.isFull = False
+                self._listener.sendBufferEmptied()
+            self._listener.roomToSend()
+
+    def stopProducing(self) -> None:
+        """The connection is gone."""
+        self.stop()

@@ -1,0 +1,395 @@
+"""The server's end of a connection, up to the 101: lines, a decision, an answer.
+
+:class:`ServerProtocol` reads the request head in line mode and has it judged by
+:mod:`twisted_ws.handshake`; the factory's application decides; the answer is a 101,
+behind which frames begin in raw mode, or a complete HTTP response. A request that does
+not ask for WebSocket goes to twisted.web, if the factory has a site.
+"""
+
+from __future__ import annotations
+
+from email.utils import formatdate
+from inspect import isawaitable
+from typing import TYPE_CHECKING, Any
+
+from OpenSSL import SSL
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IHandshakeListener
+from twisted.internet.protocol import connectionDone
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from .connection import Connection, Role
+from .errors import BadHandshake, HandshakeRejected
+from .handshake import (
+    Request,
+    encodeRefusal,
+    plainRequest,
+    readTarget,
+)
+from .headers import MalformedHead, RequestHead, parseRequestHead
+from .options import ServerOptions
+from .origins import isLoopbackHost
+from .protocol import WireProtocol, asDeferred
+from .redaction import loggable, withoutQuery
+from .tls import isSecure, peerCertificate
+
+if TYPE_CHECKING:
+    from .factory import WebSocketServerFactory
+
+__all__ = ["ServerProtocol", "listensOnLoopbackOnly"]
+
+_log = Logger()
+
+
+def listensOnLoopbackOnly(transport: Any) -> bool:
+    """Tell whether the port that accepted a connection is bound to loopback.
+
+    :param transport: what the protocol got from ``makeConnection``; the answer is no
+        where it does not tell its port
+    """
+    # Under TLS the TCP transport is the transport's transport.
+    inner = getattr(transport, "transport", transport)
+    port = getattr(inner, "server", None)
+    if port is None:
+        return False
+    return isLoopbackHost(str(getattr(port.getHost(), "host", "")))
+
+
+@implementer(IHandshakeListener)
+class ServerProtocol(WireProtocol):
+    """One connection that a client made.
+
+    :param factory: decides, and has options, handshake and clock
+    """
+
+    factory: WebSocketServerFactory
+    options: ServerOptions
+
+    _lines: list[bytes] | None = None
+    _headSize = 0
+    _method = ""
+    _where = "a request that was not finished"
+    _refused = False
+    _decision: Deferred[Any] | None = None
+    _tlsDone = True
+    _pendingBytes = b""
+    _successor: Any = None
+
+    def __init__(self, factory: WebSocketServerFactory) -> None:
+        super().__init__(factory.options, factory.clock, factory.deadlines)
+        self.factory = factory
+        self.MAX_LENGTH = factory.options.maxHeaderLine
+        self._lines = []
+
+    # The request head, in line mode
+
+    def connectionMade(self) -> None:
+        """The TCP connection has been made; with TLS, that handshake comes first."""
+        self._tlsDone = not isSecure(self.transport)
+        self.factory.connectionOpened(self)
+        if hasattr(self.transport, "setTcpNoDelay"):
+            # Small frames must not wait for the acknowledgement of those before.
+            self.transport.setTcpNoDelay(True)
+        end = self._clock.seconds() + self.options.handshakeTimeout
+        self._deadlines.watch(self, end)
+
+    def handshakeCompleted(self) -> None:
+        """The TLS handshake is done (``IHandshakeListener``)."""
+        self._tlsDone = True
+
+    def lineReceived(self, line: bytes) -> None:
+        """Take a line of the request head.
+
+        :param line: without its CRLF
+        """
+        if self._lines is None:
+            return
+        self._headSize += len(line) + 2
+        if self._headSize > self.options.maxHeadSize:
+            self._refuse(_tooLarge(f"a head over {self.options.maxHeadSize} bytes"))
+        elif line:
+            if len(self._lines) > self.options.maxHeaders:
+                self._refuse(_tooLarge(f"over {self.options.maxHeaders} header lines"))
+            else:
+                self._lines.append(line)
+        elif self._lines:
+            self._headReceived(self._lines)
+        # Else an empty line before the request line, to be ignored (RFC 9112 2.2).
+
+    def lineLengthExceeded(self, line: bytes) -> None:
+        """A line is longer than ``maxHeaderLine``.
+
+        :param line: what has come
+        """
+        if self._lines is not None:
+            self._refuse(_tooLarge(f"a line over {self.options.maxHeaderLine} bytes"))
+
+    def _headReceived(self, lines: list[bytes]) -> None:
+        self._lines = None
+        self._deadlines.forget(self)
+        self.setRawMode()  # type: ignore[no-untyped-call]
+        try:
+            head = parseRequestHead(lines)
+        except MalformedHead as error:
+            self._refuse(BadHandshake(400, str(error), lingering=True))
+            return
+        self._method = head.method
+        self._where = f"{head.method} {withoutQuery(head.target)}"
+        try:
+            if plainRequest(head):
+                self._plainRequest(head, lines)
+            else:
+                self._upgradeRequest(head)
+        except HandshakeRejected as rejection:
+            self._refuse(rejection)
+
+    def _upgradeRequest(self, head: RequestHead) -> None:
+        """Judge a request for WebSocket, and have it decided.
+
+        :raises HandshakeRejected: it is not to be
+        """
+        request = self.factory.handshake.read(
+            head, isSecure(self.transport), listensOnLoopbackOnly(self.transport)
+        )
+        self.factory.checkPath(request.path)
+        self.factory.checkLimits(self)
+        request.peer = self.transport.getPeer()
+        request.localAddress = self.transport.getHost()
+        request.peerCertificate = peerCertificate(self.transport)
+        self.adopt(request)
+
+    def _plainRequest(self, head: RequestHead, lines: list[bytes]) -> None:
+        """Give a request that does not ask for WebSocket to twisted.web.
+
+        :raises HandshakeRejected: there is no site, or it is not to be
+        """
+        if head.version[0] != 1:
+            raise BadHandshake(505, "this server speaks HTTP/1.1")
+        if head.version >= (1, 1):
+            authority, path, _ = readTarget(head)
+            self.factory.handshake.checkHost(
+                authority, listensOnLoopbackOnly(self.transport)
+            )
+        else:
+            path = head.target.partition("?")[0]
+        site = self.factory.site
+        if site is None or path == self.factory.path:
+            hasBody = "Content-Length" in head.headers or (
+                "Transfer-Encoding" in head.headers
+            )
+            raise BadHandshake(
+                426,
+                "this is a WebSocket server",
+                {"Upgrade": "websocket", "Sec-WebSocket-Version": "13"},
+                lingering=hasBody,
+            )
+        if head.method not in ("GET", "HEAD"):
+            raise BadHandshake(
+                405, "pages are only read here", {"Allow": "GET, HEAD"}, lingering=True
+            )
+        self.factory.handshake.checkBody(head.headers)
+        self.factory.checkLimits(self)
+        successor: Any = site.buildProtocol(self.transport.getPeer())
+        successor.makeConnection(self.transport)
+        successor.dataReceived(_withoutKeepAlive(lines))
+        self._successor = successor
+
+    # The decision
+
+    def adopt(self, request: Request, pending: bytes = b"") -> None:
+        """Have a valid request decided, and go on from there.
+
+        :param request: what :meth:`ServerHandshake.read` gave
+        :param pending: what came behind its head
+        """
+        self.request = request
+        self._pendingBytes = pending
+        try:
+            result = self.factory.protocolForRequest(request)
+        except Exception:
+            self._decisionFailed(Failure())
+            return
+        self._whenDecided(result, self._decided)
+
+    def _whenDecided(self, result: Any, then: Any) -> None:
+        """Go on with a result now, or when it is there: a Deferred is made only for
+        those who return one."""
+        if isinstance(result, Deferred) or isawaitable(result):
+            self._decision = asDeferred(result)
+            self._decision.addCallback(then)
+            self._decision.addErrback(self._decisionFailed)
+        else:
+            then(result)
+
+    def _decided(self, application: Any) -> None:
+        self._decision = None
+        if self._lost is not None:
+            return
+        if application is None:
+            self._refuse(HandshakeRejected(404))
+            return
+        self._application = application
+        self._prepare(Connection(Role.SERVER, self.options))
+        try:
+            result = application.negotiationStarted(self)
+        except Exception:
+            self._decisionFailed(Failure())
+            return
+        self._whenDecided(result, self._accepted)
+
+    def _accepted(self, _: object) -> None:
+        self._decision = None
+        if self._lost is not None or self._deaf:
+            return
+        pending, self._pendingBytes = self._pendingBytes, b""
+        _log.debug("Accepted {where} from {peer}", where=self._where, peer=self._peer())
+        self._open(self.factory.handshake.accept(self.request), pending)
+
+    def _decisionFailed(self, failure: Failure) -> None:
+        self._decision = None
+        if self._lost is not None or self._refused:
+            # Cancelled, because the peer left or the server shuts down.
+            return
+        if not isinstance(failure.value, HandshakeRejected):
+            _log.failure("Deciding on {where} failed", failure, where=self._where)
+            self._refuse(HandshakeRejected(500))
+        else:
+            self._refuse(failure.value)
+
+    def _earlyData(self, data: bytes) -> None:
+        """Take what follows the request head before there are frames."""
+        if self._successor is not None:
+            self._successor.dataReceived(data)
+        elif not self._refused:
+            # Frames that came before the 101. Reading goes on for a while, because only
+            # so is the peer seen to leave while the decision is pending.
+            self._pendingBytes += data
+            if len(self._pendingBytes) > self.options.maxHeadSize:
+                self._readingPaused = True
+                self.transport.pauseProducing()
+
+    # Refusals
+
+    def _refuse(self, rejection: HandshakeRejected) -> None:
+        """Answer with a complete HTTP response and close the connection behind it."""
+        why = getattr(rejection, "why", str(rejection))
+        _log.info(
+            "Refused {where} from {peer}: {status} {why}",
+            where=self._where,
+            peer=self._peer(),
+            status=rejection.status,
+            why=why,
+        )
+        self._lines = None
+        self._refused = True
+        self.clearLineBuffer()  # type: ignore[no-untyped-call]
+        self.setRawMode()  # type: ignore[no-untyped-call]
+        date = formatdate(self._clock.seconds(), usegmt=True)
+        self.transport.write(encodeRefusal(rejection, date, self._method == "HEAD"))
+        if getattr(rejection, "lingering", False) or self._pendingBytes:
+            self._linger()
+        else:
+            self._deaf = True
+            self._setEnd()
+            self.transport.loseConnection()
+
+    def deadlineReached(self, now: float) -> float | None:
+        """Do what is due.
+
+        :param now: seconds
+        :returns: when to look again
+        """
+        if self._lines is None or self._lost is not None:
+            return super().deadlineReached(now)
+        if self._tlsDone:
+            self._refuse(BadHandshake(408, "the request took too long", lingering=True))
+            return self._nextDeadline()
+        _log.info("TLS handshake with {peer} took too long", peer=self._peer())
+        self._lines = None
+        self._abort()
+        return None
+
+    # The end
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """The transport below is gone.
+
+        :param reason: how
+        """
+        if not self._tlsDone and reason.check(SSL.Error):
+            _log.info(
+                "TLS handshake with {peer} failed: {why}",
+                peer=self._peer(),
+                why=_describeTLSError(reason.value),
+            )
+        if self._successor is not None:
+            successor, self._successor = self._successor, None
+            successor.connectionLost(reason)
+        if self._application is None:
+            # No application knows of it yet.
+            self._finished = True
+        super().connectionLost(reason)
+        decision, self._decision = self._decision, None
+        if decision is not None:
+            decision.cancel()
+        if self._application is None:
+            self._released()
+
+    def _released(self) -> None:
+        self.factory.connectionClosed(self)
+
+    def shutDown(self, code: int, reason: str) -> None:
+        """The server is going away: close, however far the connection has come.
+
+        :param code: for the Close frame
+        :param reason: for the Close frame
+        """
+        if self._opened:
+            self.loseConnection(code, reason)
+        elif self._refused or self._successor is not None:
+            # A response is on its way, and the connection ends behind it.
+            return
+        elif self._lines is not None:
+            self._lines = None
+            self._refused = self._deaf = True
+            self.transport.loseConnection()
+        else:
+            decision, self._decision = self._decision, None
+            self._refuse(HandshakeRejected(503, self.factory.retryHeaders()))
+            if decision is not None:
+                decision.cancel()
+
+    def _peer(self) -> str:
+        peer: Any = self.transport.getPeer()
+        host = getattr(peer, "host", None)
+        return loggable(peer if host is None else f"{host}:{peer.port}")
+
+
+def _tooLarge(what: str) -> BadHandshake:
+    return BadHandshake(431, f"the request has {what}", lingering=True)
+
+
+def _withoutKeepAlive(lines: list[bytes]) -> bytes:
+    """Write a request head anew so that its response ends the connection.
+
+    The connection is handed over whole, and twisted.web cannot hand it back for a
+    WebSocket handshake in a later request.
+    """
+    kept = [
+        line
+        for line in lines
+        if line.partition(b":")[0].lower() not in (b"connection", b"keep-alive")
+    ]
+    return b"\r\n".join([*kept, b"Connection: close", b"", b""])
+
+
+def _describeTLSError(error: object) -> str:
+    """Say in words what OpenSSL found."""
+    arguments = getattr(error, "args", ())
+    entries = arguments[0] if arguments and isinstance(arguments[0], list) else []
+    reasons = ", ".join(str(entry[-1]) for entry in entries) or "connection closed"
+    if "http request" in reasons or "wrong version number" in reasons:
+        reasons += " (plaintext on a TLS port?)"
+    return loggable(reasons)

@@ -1,0 +1,228 @@
+"""Listening and shutting down, as a Twisted service."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Sequence
+from typing import Any
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, gatherResults, maybeDeferred, succeed
+from twisted.internet.endpoints import TCP4ServerEndpoint, TCP6ServerEndpoint
+from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import (
+    IListeningPort,
+    IProtocolFactory,
+    IReactorSocket,
+    IStreamServerEndpoint,
+)
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from .factory import WebSocketServerFactory
+
+__all__ = ["CannotStart", "IPv6Endpoint", "WebSocketService", "tcpEndpoints"]
+
+_log = Logger()
+
+BACKLOG = 1024
+"""Connections that the kernel keeps until they are accepted."""
+
+
+class CannotStart(SystemExit, Exception):
+    """A port cannot be listened on: ends the process with one line and status 1.
+
+    It is an ``Exception`` too, so that ``twistd`` cleans up behind it.
+    """
+
+
+@implementer(IStreamServerEndpoint)
+class IPv6Endpoint:
+    """Listens on all IPv6 addresses, and on IPv6 only, so that the same port can be
+    used for IPv4 beside it and peers do not appear as ``::ffff:192.0.2.1``.
+
+    :param reactor: the reactor
+    :param port: the port, 0 for any
+    """
+
+    def __init__(self, reactor: IReactorSocket, port: int) -> None:
+        self._reactor = reactor
+        self._port = port
+
+    def listen(self, protocolFactory: IProtocolFactory) -> Deferred[Any]:
+        """Listen.
+
+        :param protocolFactory: makes the protocols
+        :returns: fires with the listening port, or ``CannotListenError``
+        """
+        return maybeDeferred(self._listen, protocolFactory)
+
+    def _listen(self, protocolFactory: IProtocolFactory) -> IListeningPort:
+        with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as listening:
+            listening.setblocking(False)
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            try:
+                listening.bind(("::", self._port))
+                listening.listen(BACKLOG)
+            except OSError as error:
+                raise CannotListenError("::", self._port, error) from None
+            # The reactor works on a duplicate.
+            return self._reactor.adoptStreamPort(
+                listening.fileno(),
+                socket.AF_INET6,
+                protocolFactory,  # type: ignore[arg-type]
+            )
+
+
+def hasIPv6() -> bool:
+    """Tell whether this machine can listen on IPv6."""
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as trial:
+            trial.bind(("::", 0))
+    except OSError:
+        return False
+    return True
+
+
+def tcpEndpoints(
+    reactor: Any, port: int, interface: str = ""
+) -> list[IStreamServerEndpoint]:
+    """Give the endpoints for a port.
+
+    :param reactor: the reactor
+    :param port: the port, 0 for any
+    :param interface: an IPv4 or IPv6 address; empty for all of both
+    """
+    if ":" in interface:
+        return [TCP6ServerEndpoint(reactor, port, BACKLOG, interface)]
+    endpoints: list[IStreamServerEndpoint] = [
+        TCP4ServerEndpoint(reactor, port, BACKLOG, interface)
+    ]
+    if not interface and IReactorSocket.providedBy(reactor) and hasIPv6():
+        endpoints.append(IPv6Endpoint(reactor, port))
+    return endpoints
+
+
+class WebSocketService(Service):
+    """Listens on endpoints with one factory; when stopped, says goodbye first.
+
+    :param endpoints: where to listen
+    :param factory: what to serve
+    :param drain: seconds that connections get, when stopped, to answer the Close frame
+        with 1001 that they are sent; then they are aborted
+    """
+
+    def __init__(
+        self,
+        endpoints: Sequence[IStreamServerEndpoint],
+        factory: WebSocketServerFactory,
+        drain: float = 10.0,
+    ) -> None:
+        self._endpoints = endpoints
+        self.factory = factory
+        self._drain = drain
+        self.ports: list[IListeningPort] = []
+        """What it listens on."""
+        self._listening: list[Deferred[Any]] = []
+
+    def privilegedStartService(self) -> None:
+        """Listen, while the process may still use ports below 1024.
+
+        :raises CannotStart: a port cannot be listened on
+        """
+        super().privilegedStartService()  # type: ignore[no-untyped-call]
+        for endpoint in self._endpoints:
+            listening = endpoint.listen(self.factory)
+            failures: list[Failure] = []
+            listening.addCallbacks(self._listens, failures.append)
+            self._listening.append(listening)
+            if failures:
+                self._stopListening()
+                raise CannotStart(_describe(failures[0])) from None
+
+    def startService(self) -> None:
+        """Listen, unless that was done with privileges.
+
+        :raises CannotStart: a port cannot be listened on
+        """
+        super().startService()  # type: ignore[no-untyped-call]
+        if not self._listening:
+            self.privilegedStartService()
+
+    def _listens(self, port: IListeningPort) -> None:
+        self.ports.append(port)
+        address: Any = port.getHost()
+        host = getattr(address, "host", None)
+        where = address if host is None else f"{host} port {address.port}"
+        _log.info("Listening on {where}", where=where)
+
+    def stopService(self) -> Deferred[None]:
+        """Stop listening, close every connection with 1001, and after ``drain`` seconds
+        abort those that have not answered.
+
+        :returns: fires when no connection is left
+        """
+        super().stopService()  # type: ignore[no-untyped-call]
+        stopped = self._stopListening()
+        closed = self._closeConnections()
+        both = gatherResults([stopped, closed])
+        return both.addCallback(lambda _: None)
+
+    def _stopListening(self) -> Deferred[Any]:
+        for listening in self._listening:
+            listening.cancel()
+        self._listening = []
+        ports, self.ports = self.ports, []
+        return gatherResults([maybeDeferred(port.stopListening) for port in ports])
+
+    def _closeConnections(self) -> Deferred[None]:
+        count = len(self.factory.connections)
+        if not count:
+            return succeed(None)
+        _log.info(
+            "Closing {count} connections, for up to {drain} seconds",
+            count=count,
+            drain=self._drain,
+        )
+        closed = self.factory.closeConnections()
+        abort = self.factory.clock.callLater(self._drain, self._abortConnections)
+
+        def finished(_: object) -> None:
+            if abort.active():
+                abort.cancel()
+
+        return closed.addCallback(finished)
+
+    def _abortConnections(self) -> None:
+        _log.info(
+            "Aborting {count} connections that did not close",
+            count=len(self.factory.connections),
+        )
+        self.factory.abortConnections()
+
+
+def _describe(failure: Failure) -> str:
+    """Say why a port cannot be listened on, and what to do."""
+    error = failure.value
+    if not isinstance(error, CannotListenError):
+        return f"twistd websocket: cannot listen: {error}"
+    where = f"{error.interface or 'all interfaces'}, port {error.port}"
+    number = getattr(error.socketError, "errno", None)
+    if number == errno.EADDRINUSE:
+        remedy = (
+            "it is in use: stop the other program, or choose another with --port "
+            "or --interface"
+        )
+    elif number in (errno.EACCES, errno.EPERM):
+        remedy = (
+            "permission denied: ports below 1024 need root or CAP_NET_BIND_SERVICE; "
+            "or choose another with --port"
+        )
+    elif number == errno.EADDRNOTAVAIL:
+        remedy = "this machine has no such address: see --interface"
+    else:
+        remedy = str(error.socketError)
+    return f"twistd websocket: cannot listen on {where}: {remedy}"

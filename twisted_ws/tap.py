@@ -1,0 +1,417 @@
+"""``twistd websocket``: the command line's options and the service made from them."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import re
+import sys
+from dataclasses import fields, replace
+from typing import Any, ClassVar
+
+from OpenSSL import SSL
+from twisted.internet.endpoints import serverFromString
+from twisted.internet.interfaces import IStreamServerEndpoint
+from twisted.logger import Logger
+from twisted.python import reflect, usage
+
+from .errors import InvalidOption, TLSConfigurationError
+from .factory import WebSocketServerFactory
+from .interfaces import WebSocketProtocol
+from .options import ServerOptions
+from .pages import demoSite, fileSite
+from .service import WebSocketService, tcpEndpoints
+from .tls import TLSServerEndpoint, fingerprint, loadContext, selfSignedContext
+
+__all__ = ["Echo", "Options", "flagFor", "loadApplication", "makeService"]
+
+_log = Logger()
+
+_HOOKS = ("textMessageReceived", "bytesMessageReceived", "negotiationFinished")
+_UNITS = {"": 1, "k": 1024, "kib": 1024, "m": 1024**2, "mib": 1024**2, "gib": 1024**3}
+_SIZE = re.compile(r"(\d+) ?([a-zA-Z]*)")
+
+
+class Echo(WebSocketProtocol):
+    """Sends every message back: what is served when no ``--protocol`` is given."""
+
+    def textMessageReceived(self, message: str) -> None:
+        """Send it back.
+
+        :param message: the message
+        """
+        self.transport.sendTextMessage(message)
+
+    def bytesMessageReceived(self, data: bytes) -> None:
+        """Send it back.
+
+        :param data: the message
+        """
+        self.transport.sendBytesMessage(data)
+
+
+def flagFor(name: str, metadata: Any) -> str:
+    """Give the command line's name of an option field: ``maxMessageSize`` is
+    ``max-message-size``.
+
+    :param name: the field's name
+    :param metadata: the field's
+    """
+    return metadata["flag"] or re.sub(r"([A-Z])", r"-\1", name).lower()
+
+
+def _readSize(flag: str, text: str) -> int:
+    matched = _SIZE.fullmatch(text)
+    if matched is None or matched[2].lower() not in _UNITS:
+        raise usage.UsageError(
+            f"--{flag}: {text!r} is not a whole number of bytes, such as 65536 or 64KiB"
+        )
+    return int(matched[1]) * _UNITS[matched[2].lower()]
+
+
+def _readWhole(flag: str, text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise usage.UsageError(f"--{flag}: {text!r} is not a whole number") from None
+
+
+def _readSeconds(flag: str, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise usage.UsageError(
+            f"--{flag}: {text!r} is not a number of seconds, such as 20 or 0.5"
+        ) from None
+
+
+def _readPort(text: str) -> int:
+    port = _readWhole("port", text)
+    if not 0 <= port <= 65535:
+        raise usage.UsageError(f"--port: {port} is not between 0 and 65535")
+    return port
+
+
+def _readDrain(text: str) -> float:
+    drain = _readSeconds("drain", text)
+    if not 0 <= drain < float("inf"):
+        raise usage.UsageError(f"--drain: {text} is not a time: 0 or more seconds")
+    return drain
+
+
+def _readableDefault(value: float, unit: str) -> str:
+    """Write a default as one would give it."""
+    if unit == "bytes":
+        for name, size in (("MiB", 1024**2), ("KiB", 1024)):
+            if value % size == 0:
+                return f"{value // size:g}{name}"
+    return f"{value:g}"
+
+
+def _fieldParameters() -> list[list[Any]]:
+    """Make a flag with a value for each number of :class:`ServerOptions`."""
+    parameters = []
+    for each in fields(ServerOptions):
+        default: Any = each.default
+        if isinstance(default, (bool, tuple)):
+            continue
+        flag = flagFor(each.name, each.metadata)
+        unit = each.metadata["unit"]
+        if unit == "bytes":
+            read: Any = _readSize
+        else:
+            read = _readWhole if isinstance(default, int) else _readSeconds
+        shown = _readableDefault(default, unit)
+        summary = f"{each.metadata['summary']} [default: {shown}]"
+        # The default stays with the dataclass: None says that nothing was given.
+        parameters.append(
+            [flag, None, None, summary, lambda text, f=flag, r=read: r(f, text)]
+        )
+    return parameters
+
+
+def _fieldFlags() -> list[list[Any]]:
+    """Make a flag without a value for each switch of :class:`ServerOptions`."""
+    return [
+        [flagFor(each.name, each.metadata), None, each.metadata["summary"]]
+        for each in fields(ServerOptions)
+        if isinstance(each.default, bool)
+    ]
+
+
+class Options(usage.Options):
+    """The options of ``twistd websocket``."""
+
+    synopsis = "[options]"
+    longdesc = (
+        "A WebSocket server. Without options it echoes every message on port 8080 and "
+        "shows a demo page there to browsers. On port 443, or with --tls, it speaks "
+        "TLS. Sizes are in bytes or like 64KiB, times in seconds."
+    )
+
+    optParameters: ClassVar[list[list[Any]]] = [
+        [
+            "port",
+            "p",
+            None,
+            "Port to listen on; with TLS if it is 443. [default: 8080]",
+            _readPort,
+        ],
+        ["interface", "i", None, "Address to listen on. [default: all, IPv4 and IPv6]"],
+        [
+            "certificate",
+            "c",
+            None,
+            "Certificate in PEM form, with the chain behind it; switches TLS on.",
+        ],
+        [
+            "private-key",
+            "k",
+            None,
+            "Private key in PEM form. [default: in the certificate's file]",
+        ],
+        [
+            "protocol",
+            None,
+            None,
+            "What to serve, as package.module.Name: a WebSocketProtocol class, a "
+            "factory, or an async function that takes a WebSocket; looked for in the "
+            "current directory too. [default: an echo]",
+        ],
+        [
+            "path",
+            None,
+            None,
+            "Path at which WebSocket is served, such as /ws. [default: every path]",
+        ],
+        ["web", "w", None, "Directory of files for browsers. [default: a demo page]"],
+        [
+            "drain",
+            None,
+            10.0,
+            "Seconds that connections get to close when the server stops.",
+            _readDrain,
+        ],
+        *_fieldParameters(),
+    ]
+    optFlags: ClassVar[list[list[Any]]] = [
+        [
+            "tls",
+            "t",
+            "Speak TLS; without --certificate, with a self-signed certificate for "
+            "localhost made at start.",
+        ],
+        *_fieldFlags(),
+    ]
+    compData = usage.Completions(
+        optActions={
+            "certificate": usage.CompleteFiles("*.pem"),
+            "private-key": usage.CompleteFiles("*.pem"),
+            "web": usage.CompleteDirs(),
+        }
+    )
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self["listen"] = []
+        for each in fields(ServerOptions):
+            if isinstance(each.default, tuple):
+                self[flagFor(each.name, each.metadata)] = []
+
+    def opt_listen(self, description: str) -> None:
+        """Twisted endpoint to listen on in place of --port, such as
+        tcp:8080:interface=127.0.0.1, unix:/run/ws.sock or systemd:domain=INET:index=0;
+        may be given several times. With --tls or --certificate, TLS goes on top."""
+        self["listen"].append(description)
+
+    def postOptions(self) -> None:
+        """Turn what was given into what makes the service.
+
+        :raises twisted.python.usage.UsageError: it cannot work; names the option
+        """
+        if self["listen"] and (self["port"] is not None or self["interface"]):
+            raise usage.UsageError(
+                "--listen: takes the place of --port and --interface; give one or the "
+                "other"
+            )
+        if self["private-key"] is not None and self["certificate"] is None:
+            raise usage.UsageError("--private-key: needs --certificate beside it")
+        path = self["path"]
+        if path is not None and not re.fullmatch(r"/[!-~]*", path):
+            raise usage.UsageError(
+                f"--path: {path!r} is not a path such as /ws, percent-encoded"
+            )
+        if path is not None and ("?" in path or "#" in path):
+            raise usage.UsageError(f"--path: {path!r} has a query or fragment")
+        if self["web"] is not None and not os.path.isdir(self["web"]):
+            raise usage.UsageError(f"--web: {self['web']} is not a directory")
+        self["factory"] = self._makeFactory()
+        self["context"] = self._makeContext()
+        self["endpoints"] = self._makeEndpoints()
+
+    def _makeFactory(self) -> WebSocketServerFactory:
+        path = self["path"]
+        factory = loadApplication(self["protocol"])
+        given = self._givenFields()
+        try:
+            options = replace(factory.options, **given)
+        except InvalidOption as error:
+            raise usage.UsageError(f"--{_flagOf(error.name)}: {error.why}") from None
+        if path is None:
+            path = factory.path
+        if self["web"] is None:
+            site = factory.site or demoSite(path or "/")
+        else:
+            site = fileSite(os.path.abspath(self["web"]))
+        return WebSocketServerFactory(
+            factory.protocolForRequest, options, path=path, site=site
+        )
+
+    def _givenFields(self) -> dict[str, Any]:
+        """Collect the fields of :class:`ServerOptions` that were given."""
+        given: dict[str, Any] = {}
+        for each in fields(ServerOptions):
+            value = self[flagFor(each.name, each.metadata)]
+            if isinstance(each.default, tuple):
+                if value:
+                    given[each.name] = tuple(value)
+            elif isinstance(each.default, bool):
+                if value:
+                    given[each.name] = True
+            elif value is not None:
+                given[each.name] = value
+        return given
+
+    def _makeContext(self) -> SSL.Context | None:
+        if self["certificate"] is not None:
+            try:
+                return loadContext(self["certificate"], self["private-key"])
+            except TLSConfigurationError as error:
+                raise usage.UsageError(f"--{error}") from None
+        if self["tls"] or self["port"] == 443:
+            context, certificate = selfSignedContext()
+            self["self-signed"] = certificate
+            return context
+        return None
+
+    def _makeEndpoints(self) -> list[IStreamServerEndpoint]:
+        # Only now: twistd has installed the reactor that --reactor names.
+        from twisted.internet import reactor
+
+        endpoints: list[IStreamServerEndpoint] = []
+        for description in self["listen"]:
+            try:
+                endpoints.append(serverFromString(reactor, description))
+            except Exception as error:
+                # Parsers raise whatever comes to their mind; all of it is the user's.
+                raise usage.UsageError(
+                    f"--listen: {description!r} is not an endpoint that can be used: "
+                    f"{type(error).__name__}: {error}"
+                ) from None
+        if not endpoints:
+            port = 8080 if self["port"] is None else self["port"]
+            endpoints = tcpEndpoints(reactor, port, self["interface"] or "")
+        context = self["context"]
+        if context is None:
+            return endpoints
+        return [TLSServerEndpoint(each, context) for each in endpoints]
+
+
+def _addRepeatable(name: str, flag: str, summary: str) -> None:
+    """Give :class:`Options` a flag that may be given several times."""
+
+    def collect(self: Options, value: str) -> None:
+        self[flag].append(value)
+
+    collect.__doc__ = f"{summary} May be given several times."
+    setattr(Options, f"opt_{flag.replace('-', '_')}", collect)
+
+
+for _field in fields(ServerOptions):
+    if isinstance(_field.default, tuple):
+        _addRepeatable(
+            _field.name,
+            flagFor(_field.name, _field.metadata),
+            _field.metadata["summary"],
+        )
+
+
+def _flagOf(fieldName: str) -> str:
+    """Give the flag of a field by the field's name."""
+    metadata = {each.name: each.metadata for each in fields(ServerOptions)}
+    return flagFor(fieldName, metadata[fieldName])
+
+
+def loadApplication(name: str | None) -> WebSocketServerFactory:
+    """Find what ``--protocol`` names, and make a factory of it.
+
+    :param name: ``package.module.Name``; None for the echo
+    :raises twisted.python.usage.UsageError: it cannot be imported, or is nothing that
+        can be served
+    """
+    if name is None:
+        return WebSocketServerFactory(Echo)
+    # As other servers do it; a console script's path does not have it.
+    here = os.getcwd()
+    if here not in sys.path and "" not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        found = reflect.namedAny(name)
+    except Exception as error:
+        # Also whatever the module itself raises when it is imported.
+        raise usage.UsageError(
+            f"--protocol: cannot import {name}: {type(error).__name__}: {error}"
+        ) from None
+    return _factoryOf(name, found)
+
+
+def _factoryOf(name: str, found: Any) -> WebSocketServerFactory:
+    if isinstance(found, type):
+        _checkConstructor(name, found)
+        if not hasattr(found, "buildProtocol"):
+            if not any(hasattr(found, hook) for hook in _HOOKS):
+                raise usage.UsageError(
+                    f"--protocol: class {name} has none of a protocol's hooks, such as "
+                    f"textMessageReceived, and is not a factory"
+                )
+            return WebSocketServerFactory(found)
+        found = found()
+    if isinstance(found, WebSocketServerFactory):
+        return found
+    if inspect.iscoroutinefunction(found) or inspect.iscoroutinefunction(
+        getattr(found, "__call__", None)  # noqa: B004
+    ):
+        return WebSocketServerFactory.fromHandler(found)
+    if callable(found) or hasattr(found, "buildProtocol"):
+        return WebSocketServerFactory(found)
+    raise usage.UsageError(
+        f"--protocol: {name} is {type(found).__name__}: neither a protocol class, a "
+        f"factory, nor an async function"
+    )
+
+
+def _checkConstructor(name: str, found: type) -> None:
+    try:
+        inspect.signature(found).bind()
+    except TypeError as error:
+        raise usage.UsageError(
+            f"--protocol: class {name} is called without arguments: {error}"
+        ) from None
+    except ValueError:
+        # A class whose signature cannot be told; it shows when it is called.
+        pass
+
+
+def makeService(options: Options) -> WebSocketService:
+    """Make the service; ``twistd`` calls it.
+
+    :param options: parsed
+    """
+    certificate = options.get("self-signed")
+    if certificate is not None:
+        _log.warn(
+            "No certificate given: serving a self-signed one for localhost, which "
+            "browsers warn of. Its SHA-256 fingerprint is {fingerprint}",
+            fingerprint=fingerprint(certificate),
+        )
+    return WebSocketService(options["endpoints"], options["factory"], options["drain"])

@@ -1,0 +1,244 @@
+"""A connection as an object to iterate over, for coroutines.
+
+:class:`WebSocket` is a thin layer on the hooks: messages go through a bounded queue,
+and reading pauses while it is full.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+from typing import Any, TypeAlias, cast
+
+from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.internet.interfaces import IAddress
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from .closing import CloseCode
+from .errors import ConnectionClosed
+from .handshake import Request
+from .interfaces import WebSocketProtocol, WebSocketTransport
+
+_log = Logger()
+
+__all__ = ["QUEUED_MESSAGES", "Handler", "HandlerProtocol", "WebSocket"]
+
+QUEUED_MESSAGES = 16
+"""Messages that wait for ``receive()`` until reading pauses."""
+
+_GOOD_CODES = (CloseCode.NORMAL, CloseCode.GOING_AWAY, CloseCode.NO_STATUS)
+
+
+class WebSocket:
+    """One WebSocket connection, for a coroutine.
+
+    Iterate over it for messages, ``str`` or ``bytes``; the iteration ends when the peer
+    closes with 1000, 1001 or no code, and raises :class:`ConnectionClosed` when the
+    connection ends in any other way. As an async context manager it closes with 1000 at
+    the end of the block, or 1011 if that raises.
+
+    Memory: beside what the connection itself may hold, ``QUEUED_MESSAGES`` messages and
+    those that came with the last of them in one segment of 64 KiB.
+
+    :param transport: the connection
+    """
+
+    def __init__(self, transport: WebSocketTransport) -> None:
+        self.transport = transport
+        """The connection, with everything that is not here."""
+        self._queue: deque[str | bytes] = deque()
+        self._waiters: deque[Deferred[str | bytes]] = deque()
+        self._paused = False
+        self._discarding = False
+        self._closed: ConnectionClosed | None = None
+
+    @property
+    def request(self) -> Request:
+        """The request that opened the connection."""
+        return self.transport.request
+
+    @property
+    def subprotocol(self) -> str | None:
+        """The subprotocol that was agreed, None for none."""
+        return self.transport.subprotocol
+
+    @property
+    def hasEnded(self) -> bool:
+        """Whether the connection has ended."""
+        return self._closed is not None
+
+    def getPeer(self) -> IAddress:
+        """Give the peer's address."""
+        return self.transport.getPeer()
+
+    def receive(self) -> Deferred[str | bytes]:
+        """Give the next message. Cancelling loses none.
+
+        :returns: fires with a text message as str, a binary one as bytes; with
+            :class:`ConnectionClosed` as its error when the connection has ended and all
+            messages were taken, cleanly or not
+        """
+        waiter: Deferred[str | bytes] = Deferred(self._waiters.remove)
+        if self._queue:
+            waiter.callback(self._queue.popleft())
+            self._goOn()
+        elif self._closed is not None:
+            waiter.errback(Failure(self._closed))
+        else:
+            self._waiters.append(waiter)
+        return waiter
+
+    def __aiter__(self) -> WebSocket:
+        return self
+
+    async def __anext__(self) -> str | bytes:
+        try:
+            return await self.receive()
+        except ConnectionClosed as closed:
+            if closed.wasClean and closed.code in _GOOD_CODES:
+                raise StopAsyncIteration from None
+            raise
+
+    async def send(self, message: str | bytes) -> None:
+        """Send a message, and wait while the peer does not read.
+
+        :param message: str goes as text, bytes as binary
+        :raises ConnectionClosed: the connection has ended
+        :raises TypeError: neither str nor bytes
+        """
+        if self._closed is not None:
+            raise self._closed
+        if isinstance(message, str):
+            self.transport.sendTextMessage(message)
+        else:
+            self.transport.sendBytesMessage(message)
+        if self.transport.bufferedAmount:
+            await self.transport.whenDrained()
+
+    async def ping(self, payload: bytes = b"") -> None:
+        """Send a ping; see :meth:`WebSocketTransport.ping`.
+
+        :param payload: at most 125 bytes
+        """
+        self.transport.ping(payload)
+
+    async def close(self, code: int = 1000, reason: str = "") -> ConnectionClosed:
+        """Close, and wait until the connection has ended.
+
+        :param code: as for :meth:`WebSocketTransport.loseConnection`
+        :param reason: likewise
+        :returns: how it ended
+        """
+        self.transport.loseConnection(code, reason)
+        self.discard()
+        return await self.transport.whenClosed()
+
+    async def __aenter__(self) -> WebSocket:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close(1000 if kind is None else 1011)
+
+    # From the protocol
+
+    def deliver(self, message: str | bytes) -> None:
+        """Queue a message that came; :class:`HandlerProtocol` calls it.
+
+        :param message: the message
+        """
+        if self._discarding:
+            return
+        if self._waiters:
+            self._waiters.popleft().callback(message)
+            return
+        self._queue.append(message)
+        if len(self._queue) >= QUEUED_MESSAGES and not self._paused:
+            self._paused = True
+            self.transport.pauseProducing()
+
+    def discard(self) -> None:
+        """Drop what came and what still comes: nobody will take it any more, and the
+        peer's Close frame stands behind it."""
+        self._discarding = True
+        self._queue.clear()
+        self._goOn()
+
+    def finish(self, closed: ConnectionClosed) -> None:
+        """Note that the connection has ended; :class:`HandlerProtocol` calls it.
+
+        :param closed: how
+        """
+        self._closed = closed
+        while self._waiters:
+            self._waiters.popleft().errback(Failure(closed))
+
+    def _goOn(self) -> None:
+        if self._paused and not self._queue:
+            self._paused = False
+            self.transport.resumeProducing()
+
+
+Handler: TypeAlias = Callable[[WebSocket], Awaitable[object]]
+"""An ``async def`` that serves one connection."""
+
+
+class HandlerProtocol(WebSocketProtocol):
+    """Runs a coroutine for a connection.
+
+    :param handler: the coroutine function
+    """
+
+    _webSocket: WebSocket
+
+    def __init__(self, handler: Handler) -> None:
+        self._handler = handler
+
+    def negotiationFinished(self) -> None:
+        """Start the handler. It is not waited for here: messages come meanwhile."""
+        self._webSocket = WebSocket(self.transport)
+        running = ensureDeferred(cast(Any, self._run()))
+        running.addErrback(self._failed)
+
+    async def _run(self) -> None:
+        try:
+            await self._handler(self._webSocket)
+        finally:
+            self._webSocket.discard()
+        self.transport.loseConnection()
+
+    def _failed(self, failure: Failure) -> None:
+        """The handler raised. That the connection ended under it is nobody's fault."""
+        if failure.check(ConnectionClosed) and self._webSocket.hasEnded:
+            return
+        _log.failure(
+            "A WebSocket handler failed; the connection ends with 1011", failure
+        )
+        self.transport.loseConnection(1011, "internal error")
+
+    def textMessageReceived(self, message: str) -> None:
+        """Queue it.
+
+        :param message: the message
+        """
+        self._webSocket.deliver(message)
+
+    def bytesMessageReceived(self, data: bytes) -> None:
+        """Queue it.
+
+        :param data: the message
+        """
+        self._webSocket.deliver(data)
+
+    def connectionLost(self, reason: Failure) -> None:
+        """Tell the handler, when it next receives or sends.
+
+        :param reason: how it ended
+        """
+        self._webSocket.finish(cast(ConnectionClosed, reason.value))
