@@ -63,7 +63,7 @@ class ConnectionFailed(WebSocketError):
         reason in the Close frame
     """
 
-    closeCode: int = 1006
+    closeCode: int = 1011
     """The code for the Close frame."""
 
 
@@ -139,15 +139,15 @@ class HandshakeRejected(HandshakeError):
         for name, _ in self.headers:
             if name.lower() in RESPONSE_FRAMING:
                 raise ValueError(f"header {name} is written by the server")
-        phrase = statusPhrase(status)
+        text = f"{status} {statusPhrase(status)}".rstrip()
         if body is None:
-            body = f"{status} {phrase}\n"
+            body = f"{text}\n"
         if isinstance(body, str):
             if "Content-Type" not in self.headers:
                 self.headers.add("Content-Type", "text/plain; charset=utf-8")
             body = body.encode("utf-8")
         self.body = body
-        super().__init__(f"{status} {phrase}")
+        super().__init__(text)
 
 
 class BadHandshake(HandshakeRejected):
@@ -168,7 +168,8 @@ class BadHandshake(HandshakeRejected):
         headers: Mapping[str, str] | Iterable[tuple[str, str]] = (),
         lingering: bool = False,
     ) -> None:
-        super().__init__(status, headers, f"{status} {statusPhrase(status)}: {why}\n")
+        text = f"{status} {statusPhrase(status)}".rstrip()
+        super().__init__(status, headers, f"{text}: {why}\n")
         self.why = why
         self.lingering = lingering
 

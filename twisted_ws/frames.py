@@ -179,6 +179,8 @@ class FrameDecoder:
         """
         frames: list[tuple[int, bytes]] = []
         offset = 0
+        if self.error is not None:
+            return frames
         if self.pending is not None:
             offset = self._continue(data, frames)
             if self.pending is not None:

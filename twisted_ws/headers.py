@@ -100,9 +100,10 @@ class Headers:
         if not isToken(name):
             raise ValueError(f"header name {name!r} is not a token")
         if _VALUE.fullmatch(value) is None:
+            # Without the value, which may be a cookie.
             raise ValueError(
-                f"value of header {name} holds a control character or one outside "
-                f"ISO 8859-1: {value!r}"
+                f"the value of header {name} holds a control character or one outside "
+                f"ISO 8859-1"
             )
         self._fields.append((name, value.strip(" \t")))
 
@@ -207,8 +208,13 @@ def splitList(value: str, separator: str = ",") -> list[str]:
     :param separator: the character to split at
     :returns: the elements without white space around them, quotes still on
     """
+    return [each for each in _split(value, separator) if each]
+
+
+def _split(value: str, separator: str) -> list[str]:
+    """Split as :func:`splitList` does, empty elements included."""
     if '"' not in value:
-        return [part for each in value.split(separator) if (part := each.strip(" \t"))]
+        return [each.strip(" \t") for each in value.split(separator)]
     elements = []
     start = position = 0
     end = len(value)
@@ -229,7 +235,7 @@ def splitList(value: str, separator: str = ",") -> list[str]:
             start = position + 1
         position += 1
     elements.append(value[start:])
-    return [part for each in elements if (part := each.strip(" \t"))]
+    return [each.strip(" \t") for each in elements]
 
 
 def splitParameters(element: str) -> tuple[str, list[tuple[str, str | None]]]:
@@ -242,7 +248,7 @@ def splitParameters(element: str) -> tuple[str, list[tuple[str, str | None]]]:
         value None
     :raises ValueError: a name or value is not a token
     """
-    name, *rest = splitList(element, ";") or [""]
+    name, *rest = _split(element, ";")
     if not isToken(name):
         raise ValueError("an extension's name is not a token")
     parameters: list[tuple[str, str | None]] = []
@@ -269,6 +275,6 @@ def _unquote(text: str) -> str:
         return text
     characters = iter(text)
     return "".join(
-        next(characters, "") if character == "\\" else character
+        next(characters, character) if character == "\\" else character
         for character in characters
     )

@@ -350,7 +350,7 @@ def _checkNumber(each: Field[Any], value: object, whole: bool) -> None:
     allowed = int if whole else (int, float)
     if isinstance(value, bool) or not isinstance(value, allowed):
         raise InvalidOption(each.name, f"{value!r} is not {kind}")
-    if not math.isfinite(value):
+    if isinstance(value, float) and not math.isfinite(value):
         raise InvalidOption(each.name, f"{value!r} is not finite")
     minimum = each.metadata["minimum"]
     if minimum is not None and value < minimum:

@@ -9,7 +9,7 @@ its owner pointed there (DNS rebinding).
 from __future__ import annotations
 
 import re
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address
 from typing import NamedTuple
 
 __all__ = [
@@ -58,11 +58,11 @@ def parseAuthority(text: str) -> Authority:
         raise ValueError("not a host name or address with an optional port")
     host = matched[1].lower()
     if host.startswith("["):
-        host = f"[{ip_address(host[1:-1])}]"
+        host = f"[{IPv6Address(host[1:-1])}]"
     else:
         host = host.removesuffix(".")
-        if not host:
-            raise ValueError("the host is empty")
+        if not host or host.endswith("."):
+            raise ValueError("a part of the host is empty")
     port = int(matched[2]) if matched[2] else None
     if port is not None and port > 65535:
         raise ValueError("the port is over 65535")
@@ -72,9 +72,9 @@ def parseAuthority(text: str) -> Authority:
 def parseOrigin(text: str) -> Origin | None:
     """Read an origin as browsers send it (RFC 6454 section 7).
 
-    :param text: ``scheme://host`` with an optional port, or ``null``
-    :returns: the origin, or None for ``null``, which is what sandboxed and local pages
-        send
+    :param text: ``scheme://host`` with an optional port, ``file://``, or ``null``
+    :returns: the origin, or None for ``null``, which is what sandboxed pages send, and
+        in most browsers local ones
     :raises ValueError: anything else, a path or a list of origins included
     """
     if text == "null":
@@ -82,8 +82,10 @@ def parseOrigin(text: str) -> Origin | None:
     scheme, separator, rest = text.partition("://")
     if not separator or _SCHEME.fullmatch(scheme) is None:
         raise ValueError("not of the form scheme://host[:port]")
-    authority = parseAuthority(rest)
-    return originOf(scheme.lower(), authority)
+    if scheme.lower() == "file" and not rest:
+        # What some browsers and Electron send for local pages.
+        return Origin("file", "", None)
+    return originOf(scheme.lower(), parseAuthority(rest))
 
 
 def originOf(scheme: str, authority: Authority) -> Origin:
@@ -118,4 +120,9 @@ def hostMatches(authority: Authority, allowed: Authority) -> bool:
     :param authority: what the request said
     :param allowed: the entry; without a port it allows every port
     """
-    return authority.host == allowed.host and allowed.port in (None, authority.port)
+    if authority.host != allowed.host:
+        return False
+    if authority.port is None:
+        # Browsers leave out the port that is the scheme's default.
+        return allowed.port in (None, 80, 443)
+    return allowed.port in (None, authority.port)

@@ -35,8 +35,8 @@ def withoutQuery(target: str) -> str:
     :param target: as sent
     """
     path, question, _ = target.partition("?")
-    # User information of an absolute-form target may be a password.
-    scheme, slashes, rest = path.partition("://")
-    if slashes and "@" in rest:
-        path = f"{scheme}://…@{rest.rpartition('@')[2]}"
+    # User information of a target that is not a path may be a password.
+    if not path.startswith("/") and "@" in path:
+        scheme, slashes, _ = path.partition("://")
+        path = f"{scheme if slashes else ''}{slashes}…@{path.rpartition('@')[2]}"
     return loggable(f"{path}?…" if question else path)
