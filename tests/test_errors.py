@@ -158,7 +158,8 @@ class HandshakeRejectedTests(SynchronousTestCase):
     def test_serversOwnHeaders(self) -> None:
         """Headers that say where a response ends are the server's own, in any case."""
         self.assertEqual(
-            RESPONSE_FRAMING, {"connection", "content-length", "transfer-encoding"}
+            RESPONSE_FRAMING,
+            {"connection", "content-length", "date", "transfer-encoding"},
         )
         for name in (
             *RESPONSE_FRAMING,

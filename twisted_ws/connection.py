@@ -277,10 +277,15 @@ class Connection:
         """Go on checking text.
 
         :raises UnicodeDecodeError: at the first impossible byte
+        :raises InvalidPayload: likewise
         """
         if self._utf8 is None:
             self._utf8 = _makeUtf8Decoder()
         self._utf8.decode(piece, final)
+        # Python's decoder takes the second byte of a surrogate, to refuse the third.
+        held, _ = self._utf8.getstate()
+        if held[:1] == b"\xed" and held[1:] >= b"\xa0":
+            raise InvalidPayload("text is not UTF-8")
 
     # Sending
 
@@ -364,7 +369,7 @@ class Connection:
             return b""
         frame = b""
         if self.state is not State.CLOSE_SENT:
-            reason = str(error).encode("utf-8")[:MAX_REASON_BYTES]
+            reason = str(error).encode("utf-8", "replace")[:MAX_REASON_BYTES]
             text = reason.decode("utf-8", "ignore")
             frame = self._send(FIN | Opcode.CLOSE, encodeClose(error.closeCode, text))
         self.state = State.FAILED

@@ -48,8 +48,10 @@ __all__ = [
 ]
 
 
-RESPONSE_FRAMING = frozenset({"connection", "content-length", "transfer-encoding"})
-"""Headers, in lower case, that say where a response ends: the server's own."""
+RESPONSE_FRAMING = frozenset(
+    {"connection", "content-length", "date", "transfer-encoding"}
+)
+"""Headers, in lower case, that the server writes itself."""
 
 
 class WebSocketError(Exception):
@@ -117,8 +119,8 @@ class HandshakeRejected(HandshakeError):
     Retry-After. The response is complete and the connection is closed behind it.
 
     :param status: HTTP status, 300 to 599
-    :param headers: response headers, without ``Content-Length``, ``Connection`` and
-        ``Transfer-Encoding``, which are written by the server
+    :param headers: response headers, without ``Content-Length``, ``Connection``,
+        ``Date`` and ``Transfer-Encoding``, which are written by the server
     :param body: text (sent as UTF-8) or bytes; the default is the status in words
     :raises ValueError: the status is out of range, or a header holds bytes that would
         end it (CR, LF, NUL) or break HTTP, or is written by the server itself

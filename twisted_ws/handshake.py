@@ -217,7 +217,7 @@ class ServerHandshake:
         request.key = _readKey(headers)
         request.subprotocols = _readSubprotocols(headers)
         request.extensionOffers = _readExtensions(headers)
-        self.checkHost(authority, loopbackOnly)
+        self.checkHost(authority, secure, loopbackOnly)
         request.origin = self._checkOrigin(headers, authority, secure)
         for name in self._subprotocols:
             if name in request.subprotocols:
@@ -225,15 +225,20 @@ class ServerHandshake:
                 break
         return request
 
-    def checkHost(self, authority: Authority, loopbackOnly: bool) -> None:
+    def checkHost(
+        self, authority: Authority, secure: bool, loopbackOnly: bool
+    ) -> None:
         """Hold the request's host against the allow-list.
 
         :param authority: what the request names
+        :param secure: whether it came over TLS, for the default port
         :param loopbackOnly: whether the server listens on loopback only
         :raises BadHandshake: 403
         """
         if self._allowedHosts:
-            allowed = any(hostMatches(authority, each) for each in self._allowedHosts)
+            own = originOf("https" if secure else "http", authority)
+            asked = Authority(own.host, own.port)
+            allowed = any(hostMatches(asked, each) for each in self._allowedHosts)
         else:
             allowed = not loopbackOnly or isLoopbackHost(authority.host)
         if not allowed and not self._anyHost:

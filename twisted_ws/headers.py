@@ -160,6 +160,10 @@ class RequestHead(NamedTuple):
     headers: Headers
     """The fields."""
 
+    def __repr__(self) -> str:
+        # The query may hold a token, and a repr ends up in logs.
+        return f"<RequestHead {self.method} {self.target.partition('?')[0]!r}>"
+
 
 def parseRequestHead(lines: list[bytes]) -> RequestHead:
     """Read a request head.

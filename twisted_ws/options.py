@@ -47,10 +47,10 @@ class Options:
     """What servers and clients have in common.
 
     All limits are on by default. The worst case of memory for one connection is the sum
-    of ``maxMessageSize`` (a message being received; up to four times as much for a
-    moment if it is text that Python has to store with four bytes a character),
-    ``maxSendBuffer`` and one message beyond it (queued for a peer that does not read),
-    and 128 KiB of transport buffers.
+    of seven times ``maxMessageSize`` (a message being received, at the moment in which
+    it becomes a str of four bytes a character), ``maxSendBuffer`` and one message
+    beyond it (waiting for a peer that does not read), and 1.5 MiB for what one segment
+    of 64 KiB can bring; the table in the documentation's topic on limits adds it up.
 
     :raises InvalidOption: a value of the wrong type, below its minimum, or at odds with
         another one
@@ -65,9 +65,9 @@ class Options:
     )
     """Largest message that is received, in bytes, over all its fragments and after
     decompression. A larger one fails the connection with 1009 when the header that
-    announces it arrives, before its payload is kept. Worst-case memory: this, up to
-    three times for the moment in which the message is handed over. RFC 6455 section
-    10.4."""
+    announces it arrives, before its payload is kept. Worst-case memory: three times
+    this for a moment while a binary message is put together, seven times for text with
+    characters that Python stores in four bytes each. RFC 6455 section 10.4."""
 
     maxFragments: int = knob(
         131_072,

@@ -120,9 +120,4 @@ def hostMatches(authority: Authority, allowed: Authority) -> bool:
     :param authority: what the request said
     :param allowed: the entry; without a port it allows every port
     """
-    if authority.host != allowed.host:
-        return False
-    if authority.port is None:
-        # Browsers leave out the port that is the scheme's default.
-        return allowed.port in (None, 80, 443)
-    return allowed.port in (None, authority.port)
+    return authority.host == allowed.host and allowed.port in (None, authority.port)
