@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import errno
+import os
 import socket
 from collections.abc import Sequence
 from typing import Any
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, gatherResults, maybeDeferred, succeed
+from twisted.internet.defer import (
+    CancelledError,
+    Deferred,
+    gatherResults,
+    maybeDeferred,
+    succeed,
+)
 from twisted.internet.endpoints import TCP4ServerEndpoint, TCP6ServerEndpoint
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import (
@@ -26,6 +33,9 @@ from .factory import WebSocketServerFactory
 __all__ = ["CannotStart", "IPv6Endpoint", "WebSocketService", "tcpEndpoints"]
 
 _log = Logger()
+
+# What Twisted says when another process has a UNIX socket's lock.
+_LOCKED = "Cannot acquire lock"
 
 BACKLOG = 1024
 """Connections that the kernel keeps until they are accepted."""
@@ -142,6 +152,8 @@ class WebSocketService(Service):
             if failures:
                 self._stopListening()
                 raise CannotStart(_describe(failures[0])) from None
+            # An endpoint may also find out later that it cannot.
+            listening.addCallback(self._listensNot, failures)
 
     def startService(self) -> None:
         """Listen, unless that was done with privileges.
@@ -158,6 +170,13 @@ class WebSocketService(Service):
         host = getattr(address, "host", None)
         where = address if host is None else f"{host} port {address.port}"
         _log.info("Listening on {where}", where=where)
+
+    def _listensNot(self, _: object, failures: list[Failure]) -> None:
+        """Say so if an endpoint failed when the service had started already; that it
+        was cancelled because the service stops is no failure."""
+        for failure in failures:
+            if not failure.check(CancelledError):
+                _log.critical("{why}", why=_describe(failure))
 
     def stopService(self) -> Deferred[None]:
         """Stop listening, close every connection with 1001, and after ``drain`` seconds
@@ -183,7 +202,7 @@ class WebSocketService(Service):
         if not count:
             return succeed(None)
         _log.info(
-            "Closing {count} connections, for up to {drain} seconds",
+            "Closing all connections ({count}), for up to {drain} seconds",
             count=count,
             drain=self._drain,
         )
@@ -198,7 +217,7 @@ class WebSocketService(Service):
 
     def _abortConnections(self) -> None:
         _log.info(
-            "Aborting {count} connections that did not close",
+            "Aborting the connections that did not close ({count})",
             count=len(self.factory.connections),
         )
         self.factory.abortConnections()
@@ -208,21 +227,35 @@ def _describe(failure: Failure) -> str:
     """Say why a port cannot be listened on, and what to do."""
     error = failure.value
     if not isinstance(error, CannotListenError):
-        return f"twistd websocket: cannot listen: {error}"
-    where = f"{error.interface or 'all interfaces'}, port {error.port}"
+        return f"cannot listen: {_reason(error)}"
+    if isinstance(error.port, int):
+        where = f"{error.interface or 'all interfaces'}, port {error.port}"
+        choose = "choose another with --port, --interface or --listen"
+    else:
+        where = os.fsdecode(error.port)
+        choose = "choose another with --listen"
     number = getattr(error.socketError, "errno", None)
-    if number == errno.EADDRINUSE:
-        remedy = (
-            "it is in use: stop the other program, or choose another with --port "
-            "or --interface"
-        )
-    elif number in (errno.EACCES, errno.EPERM):
+    if number == errno.EADDRINUSE or error.socketError == _LOCKED:
+        remedy = f"it is in use: stop the other program, or {choose}"
+    elif number in (errno.EACCES, errno.EPERM) and isinstance(error.port, int):
         remedy = (
             "permission denied: ports below 1024 need root or CAP_NET_BIND_SERVICE; "
-            "or choose another with --port"
+            "or choose another with --port or --listen"
         )
-    elif number == errno.EADDRNOTAVAIL:
-        remedy = "this machine has no such address: see --interface"
+    elif number == errno.EADDRNOTAVAIL or isinstance(
+        error.socketError, socket.gaierror
+    ):
+        remedy = f"this machine has no such address: {choose}"
     else:
-        remedy = str(error.socketError)
-    return f"twistd websocket: cannot listen on {where}: {remedy}"
+        remedy = f"{_reason(error.socketError)}: {choose}"
+    return f"cannot listen on {where}: {remedy}"
+
+
+def _reason(error: object) -> str:
+    """Write an error of the system without its number, and with the one file that
+    matters: of a lock's symbolic link that is where it was to be."""
+    if not isinstance(error, OSError) or error.strerror is None:
+        return str(error)
+    filename = error.filename2 or error.filename
+    reason = error.strerror[:1].lower() + error.strerror[1:]
+    return reason if filename is None else f"{reason}: {os.fsdecode(filename)}"

@@ -7,6 +7,7 @@ import os
 import re
 import sys
 from dataclasses import fields, replace
+from ipaddress import ip_address
 from typing import Any, ClassVar
 
 from OpenSSL import SSL
@@ -17,6 +18,7 @@ from twisted.python import reflect, usage
 
 from .errors import InvalidOption, TLSConfigurationError
 from .factory import WebSocketServerFactory
+from .handshake import ServerHandshake
 from .interfaces import WebSocketProtocol
 from .options import ServerOptions
 from .pages import demoSite, fileSite
@@ -27,8 +29,12 @@ __all__ = ["Echo", "Options", "flagFor", "loadApplication", "makeService"]
 
 _log = Logger()
 
-_HOOKS = ("textMessageReceived", "bytesMessageReceived", "negotiationFinished")
-_UNITS = {"": 1, "k": 1024, "kib": 1024, "m": 1024**2, "mib": 1024**2, "gib": 1024**3}
+_UNITS = {
+    "": 1,
+    **dict.fromkeys(("k", "kib"), 1024),
+    **dict.fromkeys(("m", "mib"), 1024**2),
+    **dict.fromkeys(("g", "gib"), 1024**3),
+}
 _SIZE = re.compile(r"(\d+) ?([a-zA-Z]*)")
 
 
@@ -97,6 +103,15 @@ def _readDrain(text: str) -> float:
     if not 0 <= drain < float("inf"):
         raise usage.UsageError(f"--drain: {text} is not a time: 0 or more seconds")
     return drain
+
+
+def _isAddress(text: str) -> bool:
+    """Tell whether text is an IP address, or the one name that every machine has."""
+    try:
+        ip_address(text)
+    except ValueError:
+        return text == "localhost"
+    return True
 
 
 def _readableDefault(value: float, unit: str) -> str:
@@ -188,8 +203,9 @@ class Options(usage.Options):
         [
             "drain",
             None,
-            10.0,
-            "Seconds that connections get to close when the server stops.",
+            10,
+            "Seconds that connections get to close when the server stops, each of them "
+            "--close-timeout at most.",
             _readDrain,
         ],
         *_fieldParameters(),
@@ -224,6 +240,20 @@ class Options(usage.Options):
         may be given several times. With --tls or --certificate, TLS goes on top."""
         self["listen"].append(description)
 
+    # The help shows a docstring's line breaks as the spaces that follow them.
+    opt_listen.__doc__ = " ".join((opt_listen.__doc__ or "").split())
+
+    def parseArgs(self, *arguments: str) -> None:
+        """Take what is no option: there is nothing of the kind.
+
+        :param arguments: what was given
+        :raises twisted.python.usage.UsageError: anything was
+        """
+        if arguments:
+            raise usage.UsageError(
+                f"{arguments[0]!r} is not an option; all options begin with --"
+            )
+
     def postOptions(self) -> None:
         """Turn what was given into what makes the service.
 
@@ -233,6 +263,12 @@ class Options(usage.Options):
             raise usage.UsageError(
                 "--listen: takes the place of --port and --interface; give one or the "
                 "other"
+            )
+        interface = self["interface"]
+        if interface and not _isAddress(interface):
+            raise usage.UsageError(
+                f"--interface: {interface!r} is not an address of this machine, such "
+                f"as 127.0.0.1 or ::1"
             )
         if self["private-key"] is not None and self["certificate"] is None:
             raise usage.UsageError("--private-key: needs --certificate beside it")
@@ -260,12 +296,16 @@ class Options(usage.Options):
         if path is None:
             path = factory.path
         if self["web"] is None:
-            site = factory.site or demoSite(path or "/")
+            site = factory.site or demoSite(path or "/", self["protocol"] is None)
         else:
             site = fileSite(os.path.abspath(self["web"]))
-        return WebSocketServerFactory(
-            factory.protocolForRequest, options, path=path, site=site
-        )
+        # The application's own factory serves, not another one that asks it: it may
+        # override more than one method, and knows its connections.
+        factory.options = options
+        factory.handshake = ServerHandshake(options)
+        factory.path = path
+        factory.site = site
+        return factory
 
     def _givenFields(self) -> dict[str, Any]:
         """Collect the fields of :class:`ServerOptions` that were given."""
@@ -314,6 +354,12 @@ class Options(usage.Options):
         context = self["context"]
         if context is None:
             return endpoints
+        for description in self["listen"]:
+            if description.startswith("ssl:"):
+                raise usage.UsageError(
+                    f"--listen: {description!r} speaks TLS itself: leave out --tls and "
+                    f"--certificate, or listen on tcp:"
+                )
         return [TLSServerEndpoint(each, context) for each in endpoints]
 
 
@@ -369,13 +415,20 @@ def _factoryOf(name: str, found: Any) -> WebSocketServerFactory:
     if isinstance(found, type):
         _checkConstructor(name, found)
         if not hasattr(found, "buildProtocol"):
-            if not any(hasattr(found, hook) for hook in _HOOKS):
+            # The one hook that a protocol cannot do without.
+            if not hasattr(found, "negotiationStarted"):
                 raise usage.UsageError(
-                    f"--protocol: class {name} has none of a protocol's hooks, such as "
-                    f"textMessageReceived, and is not a factory"
+                    f"--protocol: class {name} has neither negotiationStarted, as a "
+                    f"WebSocketProtocol has, nor buildProtocol, as a factory has"
                 )
             return WebSocketServerFactory(found)
-        found = found()
+        try:
+            found = found()
+        except Exception as error:
+            raise usage.UsageError(
+                f"--protocol: class {name} cannot be called: {type(error).__name__}: "
+                f"{error}"
+            ) from None
     if isinstance(found, WebSocketServerFactory):
         return found
     if inspect.iscoroutinefunction(found) or inspect.iscoroutinefunction(

@@ -105,19 +105,37 @@ def loadContext(certificate: str, privateKey: str | None = None) -> SSL.Context:
     chain = _readChain(certificate, certificatePEM)
     key = _readKey(keyArgument, keyPath, keyPEM)
     context = _makeContext()
-    context.use_certificate(X509.from_cryptography(chain[0]))
-    for each in chain[1:]:
-        context.add_extra_chain_cert(X509.from_cryptography(each))
     try:
-        context.use_privatekey(key)
+        _give(context.use_certificate, chain[0], X509.from_cryptography)
+        for each in chain[1:]:
+            _give(context.add_extra_chain_cert, each, X509.from_cryptography)
+    except SSL.Error as error:
+        # Well-formed, but OpenSSL will have none of it: a key or a digest too weak.
+        reasons = ", ".join(str(entry[-1]) for entry in error.args[0])
+        raise TLSConfigurationError(
+            "certificate",
+            f"OpenSSL refuses the certificate in {certificate}: {reasons}",
+        ) from None
+    try:
+        _give(context.use_privatekey, key, PKey.from_cryptography_key)
         context.check_privatekey()
-    except SSL.Error:
+    except (SSL.Error, TypeError):
+        # TypeError: a kind of key that no certificate has, such as X25519.
         raise TLSConfigurationError(
             keyArgument,
             f"the private key in {keyPath} does not belong to the first certificate "
             f"in {certificate}",
         ) from None
     return context
+
+
+def _give(use: Any, thing: Any, wrap: Any) -> None:
+    """Hand something of cryptography to pyOpenSSL, which took only classes of its own
+    before 24.3, and warns of them since."""
+    try:
+        use(thing)
+    except TypeError:
+        use(wrap(thing))
 
 
 def _readPEM(argument: str, path: str) -> bytes:
@@ -138,7 +156,7 @@ def _readChain(path: str, pem: bytes) -> list[x509.Certificate]:
         ) from None
 
 
-def _readKey(argument: str, path: str, pem: bytes) -> PKey:
+def _readKey(argument: str, path: str, pem: bytes) -> Any:
     # Only the key's part: the file may hold certificates and parameters before it.
     found = _PRIVATE_KEY.search(pem)
     if found is None:
@@ -148,8 +166,7 @@ def _readKey(argument: str, path: str, pem: bytes) -> PKey:
             f"file",
         )
     try:
-        key = serialization.load_pem_private_key(found[0], None)
-        return PKey.from_cryptography_key(key)  # type: ignore[arg-type]
+        return serialization.load_pem_private_key(found[0], None)
     except TypeError:
         raise TLSConfigurationError(
             argument,
@@ -197,8 +214,8 @@ def selfSignedContext() -> tuple[SSL.Context, x509.Certificate]:
         .sign(key, hashes.SHA256())
     )
     context = _makeContext()
-    context.use_certificate(X509.from_cryptography(certificate))
-    context.use_privatekey(PKey.from_cryptography_key(key))
+    _give(context.use_certificate, certificate, X509.from_cryptography)
+    _give(context.use_privatekey, key, PKey.from_cryptography_key)
     return context, certificate
 
 
