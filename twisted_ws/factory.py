@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv6Address, IPv6Network
 from typing import Any, Protocol, TypeAlias, cast
 
 from twisted.internet.defer import Deferred, succeed
@@ -138,9 +138,7 @@ class WebSocketServerFactory(ServerFactory):
 
     # What the listening port and the connections call
 
-    def buildProtocol(  # type: ignore[override]
-        self, addr: IAddress | None
-    ) -> ServerProtocol:
+    def buildProtocol(self, addr: IAddress | None) -> ServerProtocol:
         """Make the wire protocol for a TCP connection; the port calls it.
 
         :param addr: the peer's address
@@ -166,10 +164,14 @@ class WebSocketServerFactory(ServerFactory):
         if most and len(self.connections) > most:
             raise BadHandshake(503, "too many connections", self.retryHeaders())
         mostEach = self.options.maxConnectionsPerAddress
-        if mostEach and self._perAddress[_addressKey(connection)] > mostEach:
-            raise BadHandshake(
-                503, "too many connections from this address", self.retryHeaders()
-            )
+        if mostEach:
+            # Under the PROXY protocol it is known only now.
+            key = _addressKey(connection)
+            self._countAddress(connection, key)
+            if self._perAddress[key] > mostEach:
+                raise BadHandshake(
+                    503, "too many connections from this address", self.retryHeaders()
+                )
 
     def retryHeaders(self) -> dict[str, str]:
         """Give the headers of a 503."""
@@ -182,7 +184,7 @@ class WebSocketServerFactory(ServerFactory):
         """
         self.connections.add(connection)
         if self.options.maxConnectionsPerAddress:
-            self._perAddress[_addressKey(connection)] += 1
+            self._countAddress(connection, _addressKey(connection))
 
     def connectionClosed(self, connection: ServerProtocol) -> None:
         """Count a connection no more.
@@ -190,15 +192,21 @@ class WebSocketServerFactory(ServerFactory):
         :param connection: which is gone
         """
         self.connections.discard(connection)
-        if self.options.maxConnectionsPerAddress:
-            key = _addressKey(connection)
-            self._perAddress[key] -= 1
-            if not self._perAddress[key]:
-                del self._perAddress[key]
+        self._countAddress(connection, None)
         if not self.connections:
             waiters, self._idle = self._idle, []
             for waiter in waiters:
                 waiter.callback(None)
+
+    def _countAddress(self, connection: ServerProtocol, key: str | None) -> None:
+        """Count a connection by an address, in place of the one it was counted by."""
+        before, connection.countedBy = connection.countedBy, key
+        if key is not None:
+            self._perAddress[key] += 1
+        if before is not None:
+            self._perAddress[before] -= 1
+            if not self._perAddress[before]:
+                del self._perAddress[before]
 
     # Shutting down
 
@@ -222,7 +230,7 @@ class WebSocketServerFactory(ServerFactory):
         :returns: fires when no connection is left
         """
         for connection in list(self.connections):
-            connection.abortConnection()
+            connection.endNow()
         return self.whenIdle()
 
     def whenIdle(self) -> Deferred[None]:
@@ -240,5 +248,8 @@ def _addressKey(connection: ServerProtocol) -> str:
     host = getattr(connection.transport.getPeer(), "host", "")
     if ":" not in host:
         return str(host)
-    address = ip_address(host.partition("%")[0])
-    return str(ip_network((address, 64), strict=False))
+    address = IPv6Address(host.partition("%")[0])
+    if address.ipv4_mapped is not None:
+        # From a socket for both; all of them are in one /64.
+        return str(address.ipv4_mapped)
+    return str(IPv6Network((address, 64), strict=False))

@@ -225,9 +225,7 @@ class ServerHandshake:
                 break
         return request
 
-    def checkHost(
-        self, authority: Authority, secure: bool, loopbackOnly: bool
-    ) -> None:
+    def checkHost(self, authority: Authority, secure: bool, loopbackOnly: bool) -> None:
         """Hold the request's host against the allow-list.
 
         :param authority: what the request names

@@ -9,9 +9,9 @@ unchanged, without inheriting from anything.
 from __future__ import annotations
 
 from collections.abc import Awaitable
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IAddress, IPushProducer
 from twisted.python.failure import Failure
@@ -25,11 +25,28 @@ __all__ = [
     "HookResult",
     "WebSocketProtocol",
     "WebSocketTransport",
+    "asDeferred",
 ]
 
 HookResult: TypeAlias = Awaitable[object] | None
 """What a hook may return: nothing, or a coroutine or Deferred to wait for. Until that
 fires nothing more is delivered and reading pauses."""
+
+
+def asDeferred(result: Any) -> Deferred[Any]:
+    """Make a Deferred of what a hook returned.
+
+    :param result: a Deferred, a coroutine, or another awaitable
+    """
+    if isinstance(result, Deferred):
+        return result
+    if hasattr(result, "send"):
+        return ensureDeferred(result)
+
+    async def wait() -> Any:
+        return await result
+
+    return ensureDeferred(wait())
 
 
 class ClosedCleanly(ConnectionClosed, ConnectionDone):
@@ -145,7 +162,9 @@ class WebSocketTransport(Protocol):
 
     def whenClosed(self) -> Deferred[ConnectionClosed]:
         """Give a Deferred that fires with code and reason when the connection has
-        ended; it always fires."""
+        ended; it always fires. To wait for it in a hook, call :meth:`loseConnection`
+        before: a peer is not listened to while a hook runs, unless it is asked to
+        close."""
 
     def getPeer(self) -> IAddress:
         """Give the peer's address."""
@@ -164,7 +183,9 @@ class WebSocketProtocol:
 
     Hooks are called in this order: :meth:`negotiationStarted`,
     :meth:`negotiationFinished`, the others as things happen, :meth:`connectionLost`
-    last and once.
+    last and once. Only :meth:`sendBufferFull` and :meth:`sendBufferDrained` do not wait
+    for a hook that is running, as it may be the one that sends. A connection that has
+    ended waits ``closeTimeout`` seconds at most for its hooks.
     """
 
     transport: WebSocketTransport

@@ -91,12 +91,21 @@ class Liveness:
             self._abort()
             return None
         if self._readingPaused:
-            # What the peer sends is not read, so its silence says nothing.
-            self._lastReceived = now
+            self._heardAgain(now)
         error = self._overdueMessage(now) or self._silence(now)
         if error is not None:
             self.failConnection(error)
         return self._nextDeadline()
+
+    def _heardAgain(self, now: float) -> None:
+        """Reading was paused until now. What the peer sent was not read, so that its
+        silence, or a message that did not go on, says nothing.
+
+        :param now: seconds
+        """
+        self._lastReceived = now
+        if self._messageBegan is not None:
+            self._messageBegan = now
 
     def _overdueMessage(self, now: float) -> ConnectionFailed | None:
         """Find a message that takes longer than ``messageTimeout``."""

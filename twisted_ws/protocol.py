@@ -17,13 +17,8 @@ from enum import IntFlag
 from inspect import isawaitable
 from typing import Any
 
-from twisted.internet.defer import Deferred, ensureDeferred, succeed
-from twisted.internet.interfaces import (
-    IAddress,
-    IDelayedCall,
-    IPushProducer,
-    IReactorTime,
-)
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime
 from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.protocols.basic import LineReceiver
@@ -45,11 +40,11 @@ from .errors import (
     SlowConsumer,
 )
 from .handshake import Request
-from .interfaces import ClosedCleanly, ClosedUncleanly
+from .interfaces import ClosedCleanly, ClosedUncleanly, asDeferred
 from .liveness import Liveness
 from .options import Options
 from .redaction import loggable
-from .sending import SendBuffer
+from .sending import Production, SendBuffer
 from .timers import Deadlines
 from .tls import isSecure
 
@@ -74,23 +69,7 @@ class Pause(IntFlag):
     """One segment brought very many events; the others come in later turns."""
 
 
-def asDeferred(result: Any) -> Deferred[Any]:
-    """Make a Deferred of what a hook returned.
-
-    :param result: a Deferred, a coroutine, or another awaitable
-    """
-    if isinstance(result, Deferred):
-        return result
-    if hasattr(result, "send"):
-        return ensureDeferred(result)
-
-    async def wait() -> Any:
-        return await result
-
-    return ensureDeferred(wait())
-
-
-class WireProtocol(Liveness, LineReceiver):
+class WireProtocol(Liveness, Production, LineReceiver):
     """One WebSocket connection on one transport, whichever end it is.
 
     It implements :class:`twisted_ws.interfaces.WebSocketTransport` for the application,
@@ -106,17 +85,15 @@ class WireProtocol(Liveness, LineReceiver):
     transport: Any
     request: Request
     _application: Any = None
-    _sending: SendBuffer
+    _pendingBytes = b""
     _events: list[Event]
+    _held = 0
     _hooksRunning = 0
-    _opened = False
     _paused = 0
     _delivering = False
     _deaf = False
     _slice: IDelayedCall | None = None
     _finished = False
-    _producer: Any = None
-    _producerStreaming = True
     _drainWaiters: list[Deferred[None]] | None = None
     _closeWaiters: list[Deferred[ConnectionClosed]] | None = None
     _closed: ConnectionClosed | None = None
@@ -144,20 +121,23 @@ class WireProtocol(Liveness, LineReceiver):
             self,
         )
 
-    def _open(self, head: bytes, pending: bytes) -> None:
-        """Begin with frames.
+    def _open(self, head: bytes) -> None:
+        """Begin with frames, those in ``_pendingBytes`` first.
 
         :param head: the bytes that end the opening handshake
-        :param pending: what the peer sent behind its own
         """
         self.setRawMode()  # type: ignore[no-untyped-call]
-        self._opened = True
-        self._lastReceived = self._clock.seconds()
         self._sending.start(head)
+        self._opened = True
+        # As long as the first hook runs, events wait, and what is sent is gathered.
+        self._delivering = True
+        pending, self._pendingBytes = self._pendingBytes, b""
+        self.rawDataReceived(pending)
         self._callHook("negotiationFinished")
-        if pending:
-            self.rawDataReceived(pending)
-        self._adjustReading()
+        self._delivering = False
+        self._sending.uncork()
+        self._resumeProducer()
+        self._goOn()
         self._watch()
 
     # Receiving
@@ -188,9 +168,25 @@ class WireProtocol(Liveness, LineReceiver):
         if self.options.messageTimeout:
             self._timeMessage(events)
         if self._paused or self._delivering or self._events:
-            self._events += events
+            self._hold(events, len(data))
         elif events:
             self._deliver(events)
+
+    def _hold(self, events: list[Event], size: int) -> None:
+        """Keep events until they may be delivered.
+
+        :param events: what came
+        :param size: in how many bytes
+        """
+        assert self._connection is not None  # noqa: S101
+        self._events += events
+        self._held += size
+        if events and self._connection.state is State.CLOSED:
+            # The answer to our Close frame. The application may be waiting for just
+            # this in a hook, with whenClosed(), so it cannot wait for the hook.
+            self._sending.writeLast(b"")
+            self.transport.loseConnection()
+        self._adjustReading()
 
     def _earlyData(self, data: bytes) -> None:
         """Take bytes in raw mode that come before there are frames; a subclass whose
@@ -234,7 +230,8 @@ class WireProtocol(Liveness, LineReceiver):
             self._events = events[done:] + self._events
         self._delivering = False
         self._sending.uncork()
-        self._resume(Pause(0))
+        if self._paused or self._events or self._readingPaused or self._lost:
+            self._goOn()
 
     def _handleControl(self, event: Event) -> Any:
         """Do what an event asks for that is not a message.
@@ -250,8 +247,8 @@ class WireProtocol(Liveness, LineReceiver):
             return self._optionalHook("pongReceived", event.payload)
         if isinstance(event, CloseReceived):
             self._finish(self._connection.replyClose())
-        elif isinstance(event, Failed):
-            self._logFailure(event.error)
+        else:
+            assert isinstance(event, Failed)  # noqa: S101
             self.failConnection(event.error)
         return None
 
@@ -289,6 +286,9 @@ class WireProtocol(Liveness, LineReceiver):
 
     def _hookFailed(self, failure: Failure) -> None:
         """A hook raised: the application is broken, not the peer."""
+        if failure.value is self._closed:
+            # It waited for something when the connection ended: nobody's fault.
+            return
         _log.failure(
             "A hook of {application} failed; the connection ends with 1011",
             failure,
@@ -304,13 +304,19 @@ class WireProtocol(Liveness, LineReceiver):
 
     def _resume(self, why: Pause) -> None:
         self._paused &= ~why
-        if self._paused or self._delivering:
+        self._goOn()
+
+    def _goOn(self) -> None:
+        """Deliver what waits, if nothing speaks against it, and read or not."""
+        if self._delivering:
             return
-        if self._events:
+        if self._events and not self._paused:
             events, self._events = self._events, []
             self._deliver(events)
-        else:
-            self._adjustReading()
+            return
+        if not self._events:
+            self._held = 0
+        self._adjustReading()
 
     def _nextSlice(self) -> None:
         self._slice = None
@@ -320,17 +326,27 @@ class WireProtocol(Liveness, LineReceiver):
         """Have the transport read or not, as the pauses say; and if it is gone already
         and all that came is delivered, say so."""
         if self._lost is not None:
-            if not self._events:
+            if not (self._events or self._paused or self._delivering):
                 self._conclude()
             return
-        pause = self._paused != 0 and not self._deaf
+        pause = self._paused != 0 and not self._deaf and not self._awaitsClose()
         if pause != self._readingPaused:
             self._readingPaused = pause
             if pause:
                 self.transport.pauseProducing()
             else:
-                self._lastReceived = self._clock.seconds()
+                self._heardAgain(self._clock.seconds())
                 self.transport.resumeProducing()
+
+    def _awaitsClose(self) -> bool:
+        """Tell whether to read although nothing may be delivered: for the answer to our
+        Close frame, and no further than is needed to find it behind one message."""
+        connection = self._connection
+        return (
+            connection is not None
+            and connection.state in (State.CLOSE_SENT, State.CLOSED)
+            and self._held <= self.options.maxMessageSize
+        )
 
     # Sending (the application's transport)
 
@@ -364,71 +380,42 @@ class WireProtocol(Liveness, LineReceiver):
     def sendBufferFilled(self) -> None:
         """The peer reads slower than it is sent to."""
         self._pause(Pause.SENDING)
-        if self._producer is not None and self._producerStreaming:
-            self._producer.pauseProducing()
+        self._pauseProducer()
         self._callHook("sendBufferFull")
 
     def sendBufferEmptied(self) -> None:
         """The peer has caught up."""
         self._callHook("sendBufferDrained")
-        if self._producer is not None and self._producerStreaming:
-            self._producer.resumeProducing()
-        self._resume(Pause.SENDING)
+        self._resumeProducer()
+        # Unless hook or producer have filled it up again.
+        if not self._sending.isFull:
+            self._resume(Pause.SENDING)
 
     def roomToSend(self) -> None:
         """Everything has been written below."""
         waiters, self._drainWaiters = self._drainWaiters, None
         for waiter in waiters or ():
             waiter.callback(None)
-        if self._producer is not None and not self._producerStreaming:
-            self._producer.resumeProducing()
 
     def sendBufferOverflowed(self) -> None:
         """The peer does not read, and the application goes on sending."""
-        error = SlowConsumer(
-            f"slow consumer: {self.options.maxSendBuffer} bytes wait to be sent"
+        most = self.options.maxSendBuffer
+        self.failConnection(
+            SlowConsumer(f"slow consumer: {most} bytes wait to be sent")
         )
-        self._logFailure(error)
-        self.failConnection(error)
 
-    # Producers and consumers (the application's transport)
+    # Receiving and not (the application's transport)
 
     def pauseProducing(self) -> None:
         """See :class:`twisted_ws.interfaces.WebSocketTransport`."""
-        self._pause(Pause.APPLICATION)
+        # Of a connection that is gone, what waits is delivered whatever the application
+        # says: that ends by itself, and who would resume it?
+        if self._lost is None:
+            self._pause(Pause.APPLICATION)
 
     def resumeProducing(self) -> None:
         """See :class:`twisted_ws.interfaces.WebSocketTransport`."""
         self._resume(Pause.APPLICATION)
-
-    def registerProducer(self, producer: Any, streaming: bool) -> None:
-        """See :class:`twisted_ws.interfaces.WebSocketTransport`."""
-        if self._producer is not None:
-            raise RuntimeError(
-                f"cannot register producer {producer!r}: {self._producer!r} was never "
-                f"unregistered"
-            )
-        if self._lost is not None:
-            producer.stopProducing()
-            return
-        self._producer = producer
-        self._producerStreaming = streaming
-        if not streaming:
-            producer.resumeProducing()
-        elif self._sending.isFull:
-            producer.pauseProducing()
-
-    def unregisterProducer(self) -> None:
-        """See :class:`twisted_ws.interfaces.WebSocketTransport`."""
-        self._producer = None
-
-    def attachProducer(self, producer: IPushProducer) -> None:
-        """See :class:`twisted_ws.interfaces.WebSocketTransport`."""
-        self.registerProducer(producer, True)
-
-    def detachProducer(self) -> None:
-        """See :class:`twisted_ws.interfaces.WebSocketTransport`."""
-        self.unregisterProducer()
 
     # Closing
 
@@ -437,10 +424,12 @@ class WireProtocol(Liveness, LineReceiver):
         assert self._connection is not None  # noqa: S101
         frame = self._connection.close(code, reason)
         if frame:
-            self._sending.write(frame)
+            self._sending.writeClose(frame)
+            self._stopProducer()
+        if self._endBy is None:
             self._setEnd()
-            # The answer must be read, whatever the application paused for.
-            self._resume(Pause.APPLICATION | Pause.SENDING)
+        # The answer must be read, whatever the application paused for.
+        self._resume(Pause.APPLICATION | Pause.SENDING)
 
     def failConnection(self, error: ConnectionFailed) -> None:
         """Fail the connection (RFC 6455 section 7.1.7): send the Close frame, if none
@@ -450,6 +439,7 @@ class WireProtocol(Liveness, LineReceiver):
         """
         if self._connection is None or self._finished or self._deaf:
             return
+        self._logFailure(error)
         frame = self._connection.fail(error)
         self._finish(frame, isinstance(error, SlowConsumer))
 
@@ -458,14 +448,23 @@ class WireProtocol(Liveness, LineReceiver):
         if not self._finished:
             self._abort()
 
+    def endNow(self) -> None:
+        """End the connection at once, and do not wait for hooks that are running."""
+        self._endBy = self._clock.seconds()
+        self.abortConnection()
+
     def _abort(self) -> None:
         """Time is up: for the closing handshake, or for delivering what came before the
         connection was lost."""
         self._deaf = True
         self._events = []
         if self._lost is None:
+            if self._connection is not None:
+                # A hook that is running may go on sending.
+                self._connection.lose()
+                self._sending.stop()
             self.transport.abortConnection()
-        else:
+        elif not self._delivering:
             self._conclude()
 
     def _finish(self, frame: bytes, dropping: bool = False) -> None:
@@ -480,10 +479,13 @@ class WireProtocol(Liveness, LineReceiver):
         if self._lost is not None:
             return
         self._sending.writeLast(frame, dropping)
-        self._setEnd()
+        self._stopProducer()
         if self._connection.state is State.CLOSED:
             # The closing handshake is complete: nothing may follow from the peer.
+            self._setEnd()
             self.transport.loseConnection()
+            # TLS goes on reading, for the peer's close_notify.
+            self._adjustReading()
         else:
             self._linger()
 
@@ -525,17 +527,15 @@ class WireProtocol(Liveness, LineReceiver):
         self._tellWaiters(self._closed)
         # What had come before is still delivered, unless the connection failed; but
         # nobody resumes a connection that is gone, and a hook may take for ever.
-        if self._events and self._paused & Pause.HOOK:
-            self._deadlines.watch(
-                self, self._clock.seconds() + self.options.closeTimeout
-            )
         self._resume(Pause.APPLICATION | Pause.SENDING)
+        if not self._finished:
+            if self._endBy is None:
+                self._endBy = self._clock.seconds() + self.options.closeTimeout
+            self._deadlines.watch(self, self._endBy)
 
     def _tellWaiters(self, closed: ConnectionClosed) -> None:
         """Stop the producer, and fire every Deferred that was given out."""
-        producer, self._producer = self._producer, None
-        if producer is not None:
-            producer.stopProducing()
+        self._stopProducer()
         drainWaiters, self._drainWaiters = self._drainWaiters, None
         for drainWaiter in drainWaiters or ():
             drainWaiter.errback(Failure(closed))

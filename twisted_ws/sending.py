@@ -7,16 +7,26 @@ dropped.
 
 While a segment from the peer is handled, frames are gathered and written once at its
 end: one write for each frame costs half as much again.
+
+An application's producer is paused and resumed by :class:`Production`.
 """
 
 from __future__ import annotations
 
-from typing import Protocol
+from abc import abstractmethod
+from collections.abc import Callable
+from typing import Any, Protocol
 
-from twisted.internet.interfaces import IPushProducer, ITransport
+from twisted.internet.interfaces import (
+    IDelayedCall,
+    IPushProducer,
+    IReactorTime,
+    ITransport,
+)
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
-__all__ = ["SendBuffer", "SendListener"]
+__all__ = ["Production", "PullToPush", "SendBuffer", "SendListener"]
 
 TRANSPORT_BUFFER = 64 * 1024
 """Bytes that a Twisted transport keeps before it pauses its producer."""
@@ -37,7 +47,7 @@ class SendListener(Protocol):
         """At least ``maxSendBuffer`` bytes waited when one more message was sent."""
 
     def roomToSend(self) -> None:
-        """The transport has written everything; a pull producer may go on."""
+        """The transport has written everything."""
 
 
 @implementer(IPushProducer)
@@ -101,14 +111,13 @@ class SendBuffer:
         return self._queuedSize + self._below
 
     def start(self, head: bytes) -> None:
-        """Let go what was gathered.
+        """Make ready to let go what was gathered; :meth:`uncork` does.
 
         :param head: what goes before it, and counts for nothing
         """
         self._started = True
         self._transport.registerProducer(self, True)  # type: ignore[attr-defined]
         self._transport.write(head)
-        self.uncork()
 
     def cork(self) -> None:
         """Gather from now on; calls nest."""
@@ -141,6 +150,18 @@ class SendBuffer:
         else:
             self._pass(frame)
 
+    def writeClose(self, frame: bytes) -> None:
+        """Send a Close frame, in order; however much waits, it is no slow consumer's
+        fault that the application says goodbye.
+
+        :param frame: bytes of a whole frame
+        """
+        if self._corked:
+            self._gathered = [*self._gathered, frame]
+            self._gatheredSize += len(frame)
+        else:
+            self._pass(frame)
+
     def writePong(self, frame: bytes) -> None:
         """Send a pong. While the peer does not read, only the newest one is kept (RFC
         6455 section 5.5.3), so that a flood of pings costs nothing.
@@ -161,9 +182,12 @@ class SendBuffer:
         waiting = [] if dropping else [*self._queue, *self._gathered]
         self._drop()
         if self._started:
-            self._transport.write(b"".join([*waiting, frame]))
-            self._transport.unregisterProducer()  # type: ignore[attr-defined]
             self._started = False
+            # First of all, for nothing is to be told any more about what waits below.
+            self._transport.unregisterProducer()  # type: ignore[attr-defined]
+            data = b"".join([*waiting, frame])
+            if data:
+                self._transport.write(data)
 
     def stop(self) -> None:
         """Forget everything: the connection is gone."""
@@ -227,17 +251,134 @@ class SendBuffer:
         self._below = 0
         if self._pong is not None:
             pong, self._pong = self._pong, None
-            self.write(pong)
+            # Not write(), which may gather it: it would end up behind a Close frame.
+            self._pass(pong)
         while self._queue and not self._congested:
             chunk = bytes(self._queue.pop(0))
             self._queuedSize -= len(chunk)
             self._pass(chunk)
-        if not self._congested and not self._queue:
-            if self.isFull:
-                self.isFull = False
-                self._listener.sendBufferEmptied()
+        if self.isFull and self._hasRoom():
+            self.isFull = False
+            self._listener.sendBufferEmptied()
+        # What that brought about may have filled it again, or ended the connection.
+        if self._hasRoom():
             self._listener.roomToSend()
+
+    def _hasRoom(self) -> bool:
+        return self._started and not self._congested and not self._queue
 
     def stopProducing(self) -> None:
         """The connection is gone."""
         self.stop()
+
+
+@implementer(IPushProducer)
+class PullToPush:
+    """Makes a push producer of a pull producer: asks it for more, once in every turn of
+    the reactor, until it is paused.
+
+    :param producer: the pull producer
+    :param clock: the reactor
+    :param failed: is called when the producer raises; it is asked no more then
+    """
+
+    def __init__(
+        self, producer: Any, clock: IReactorTime, failed: Callable[[Failure], object]
+    ) -> None:
+        self._producer = producer
+        self._clock = clock
+        self._failed = failed
+        self._call: IDelayedCall | None = None
+
+    def resumeProducing(self) -> None:
+        """Ask for more from now on."""
+        if self._call is None:
+            self._pull()
+
+    def pauseProducing(self) -> None:
+        """Ask for nothing more for now."""
+        call, self._call = self._call, None
+        if call is not None:
+            call.cancel()
+
+    def stopProducing(self) -> None:
+        """Ask for nothing more, and say so to the producer."""
+        self.pauseProducing()
+        self._producer.stopProducing()
+
+    def _pull(self) -> None:
+        # Before it produces, as that may pause it.
+        self._call = self._clock.callLater(0, self._pull)
+        try:
+            self._producer.resumeProducing()
+        except Exception:
+            self.pauseProducing()
+            self._failed(Failure())
+
+
+class Production:
+    """The part of a connection that knows of an application's producer; mixed into the
+    wire protocol."""
+
+    _clock: IReactorTime
+    _sending: SendBuffer
+    _opened = False
+    _ending = False
+    _producer: Any = None
+
+    @abstractmethod
+    def _hookFailed(self, failure: Failure) -> None:
+        """The application is broken.
+
+        :param failure: how
+        """
+
+    def registerProducer(self, producer: Any, streaming: bool) -> None:
+        """See :class:`twisted_ws.interfaces.WebSocketTransport`."""
+        if self._producer is not None:
+            raise RuntimeError(
+                f"cannot register {producer!r}: another producer was never unregistered"
+            )
+        if self._ending:
+            producer.stopProducing()
+            return
+        if not streaming:
+            producer = PullToPush(producer, self._clock, self._hookFailed)
+        self._producer = producer
+        if not self._opened or self._sending.isFull:
+            producer.pauseProducing()
+        elif not streaming:
+            producer.resumeProducing()
+
+    def unregisterProducer(self) -> None:
+        """See :class:`twisted_ws.interfaces.WebSocketTransport`."""
+        producer, self._producer = self._producer, None
+        if isinstance(producer, PullToPush):
+            producer.pauseProducing()
+
+    def attachProducer(self, producer: IPushProducer) -> None:
+        """See :class:`twisted_ws.interfaces.WebSocketTransport`."""
+        self.registerProducer(producer, True)
+
+    def detachProducer(self) -> None:
+        """See :class:`twisted_ws.interfaces.WebSocketTransport`."""
+        self.unregisterProducer()
+
+    def _pauseProducer(self) -> None:
+        if self._producer is not None:
+            self._producer.pauseProducing()
+
+    def _resumeProducer(self) -> None:
+        """Let the producer go on, unless the buffer has filled up again."""
+        if self._producer is not None and not self._sending.isFull:
+            self._producer.resumeProducing()
+
+    def _stopProducer(self) -> None:
+        """Nothing is sent any more: stop the producer, and those still to come."""
+        self._ending = True
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            try:
+                producer.stopProducing()
+            except Exception:
+                self._hookFailed(Failure())

@@ -8,39 +8,76 @@ not ask for WebSocket goes to twisted.web, if the factory has a site.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from email.utils import formatdate
 from inspect import isawaitable
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from OpenSSL import SSL
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IHandshakeListener
+from twisted.internet.interfaces import IHandshakeListener, IReactorTime
 from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from .connection import Connection, Role
-from .errors import BadHandshake, HandshakeRejected
+from .errors import BadHandshake, ConnectionFailed, HandshakeRejected
 from .handshake import (
     Request,
+    ServerHandshake,
     encodeRefusal,
     plainRequest,
     readTarget,
 )
 from .headers import MalformedHead, RequestHead, parseRequestHead
+from .interfaces import asDeferred
 from .options import ServerOptions
 from .origins import isLoopbackHost
-from .protocol import WireProtocol, asDeferred
+from .protocol import WireProtocol
 from .redaction import loggable, withoutQuery
+from .timers import Deadlines
 from .tls import isSecure, peerCertificate
 
-if TYPE_CHECKING:
-    from .factory import WebSocketServerFactory
-
-__all__ = ["ServerProtocol", "listensOnLoopbackOnly"]
+__all__ = ["Admission", "ServerProtocol", "listensOnLoopbackOnly"]
 
 _log = Logger()
+
+
+class Admission(Protocol):
+    """What a connection asks of its factory, which
+    :class:`twisted_ws.factory.WebSocketServerFactory` gives."""
+
+    options: ServerOptions
+    handshake: ServerHandshake
+    path: str | None
+    site: Any
+
+    @property
+    def clock(self) -> IReactorTime:
+        """The reactor."""
+
+    @property
+    def deadlines(self) -> Deadlines:
+        """The deadlines of all connections."""
+
+    def protocolForRequest(self, request: Request, /) -> Any:
+        """Decide on a request."""
+
+    def checkPath(self, path: str) -> None:
+        """Refuse a request for WebSocket where there is none."""
+
+    def checkLimits(self, connection: Any, /) -> None:
+        """Refuse one connection too many."""
+
+    def retryHeaders(self) -> dict[str, str]:
+        """Give the headers of a 503."""
+
+    def connectionOpened(self, connection: Any, /) -> None:
+        """Count a connection."""
+
+    def connectionClosed(self, connection: Any, /) -> None:
+        """Count a connection no more."""
 
 
 def listensOnLoopbackOnly(transport: Any) -> bool:
@@ -49,9 +86,10 @@ def listensOnLoopbackOnly(transport: Any) -> bool:
     :param transport: what the protocol got from ``makeConnection``; the answer is no
         where it does not tell its port
     """
-    # Under TLS the TCP transport is the transport's transport.
-    inner = getattr(transport, "transport", transport)
-    port = getattr(inner, "server", None)
+    # Under TLS, or another wrapper, the TCP transport is the transport's transport.
+    while transport is not None and not hasattr(transport, "server"):
+        transport = getattr(transport, "transport", None)
+    port = getattr(transport, "server", None)
     if port is None:
         return False
     return isLoopbackHost(str(getattr(port.getHost(), "host", "")))
@@ -64,7 +102,7 @@ class ServerProtocol(WireProtocol):
     :param factory: decides, and has options, handshake and clock
     """
 
-    factory: WebSocketServerFactory
+    factory: Any
     options: ServerOptions
 
     _lines: list[bytes] | None = None
@@ -74,13 +112,20 @@ class ServerProtocol(WireProtocol):
     _refused = False
     _decision: Deferred[Any] | None = None
     _tlsDone = True
-    _pendingBytes = b""
     _successor: Any = None
 
-    def __init__(self, factory: WebSocketServerFactory) -> None:
+    countedBy: str | None = None
+    """The address that the factory counts it by."""
+
+    # Not CRLF, so that a line that ends in a bare LF is seen at once; a peer that knows
+    # no other would have to wait until its time is up.
+    delimiter = b"\n"
+
+    def __init__(self, factory: Admission) -> None:
         super().__init__(factory.options, factory.clock, factory.deadlines)
         self.factory = factory
-        self.MAX_LENGTH = factory.options.maxHeaderLine
+        # With the CR.
+        self.MAX_LENGTH = factory.options.maxHeaderLine + 1
         self._lines = []
 
     # The request head, in line mode
@@ -90,8 +135,10 @@ class ServerProtocol(WireProtocol):
         self._tlsDone = not isSecure(self.transport)
         self.factory.connectionOpened(self)
         if hasattr(self.transport, "setTcpNoDelay"):
-            # Small frames must not wait for the acknowledgement of those before.
-            self.transport.setTcpNoDelay(True)
+            # Small frames must not wait for the acknowledgement of those before. UNIX
+            # sockets have the method too, and on older Twisted fail in it.
+            with suppress(OSError):
+                self.transport.setTcpNoDelay(True)
         end = self._clock.seconds() + self.options.handshakeTimeout
         self._deadlines.watch(self, end)
 
@@ -102,14 +149,20 @@ class ServerProtocol(WireProtocol):
     def lineReceived(self, line: bytes) -> None:
         """Take a line of the request head.
 
-        :param line: without its CRLF
+        :param line: without its LF
         """
         if self._lines is None:
             return
-        self._headSize += len(line) + 2
+        self._headSize += len(line) + 1
         if self._headSize > self.options.maxHeadSize:
             self._refuse(_tooLarge(f"a head over {self.options.maxHeadSize} bytes"))
-        elif line:
+            return
+        if not line.endswith(b"\r"):
+            why = "a line of the request does not end in CR LF"
+            self._refuse(BadHandshake(400, why, lingering=True))
+            return
+        line = line[:-1]
+        if line:
             if len(self._lines) > self.options.maxHeaders:
                 self._refuse(_tooLarge(f"over {self.options.maxHeaders} header lines"))
             else:
@@ -170,12 +223,15 @@ class ServerProtocol(WireProtocol):
         if head.version >= (1, 1):
             authority, path, _ = readTarget(head)
             self.factory.handshake.checkHost(
-                authority, listensOnLoopbackOnly(self.transport)
+                authority,
+                isSecure(self.transport),
+                listensOnLoopbackOnly(self.transport),
             )
         else:
             path = head.target.partition("?")[0]
         site = self.factory.site
-        if site is None or path == self.factory.path:
+        # With the root for both, browsers that ask for a page get it.
+        if site is None or (path == self.factory.path and path != "/"):
             hasBody = "Content-Length" in head.headers or (
                 "Transfer-Encoding" in head.headers
             )
@@ -192,9 +248,13 @@ class ServerProtocol(WireProtocol):
         self.factory.handshake.checkBody(head.headers)
         self.factory.checkLimits(self)
         successor: Any = site.buildProtocol(self.transport.getPeer())
+        if successor is None:
+            # So a factory says no, to the connection as a whole.
+            self._abort()
+            return
+        self._successor = successor
         successor.makeConnection(self.transport)
         successor.dataReceived(_withoutKeepAlive(lines))
-        self._successor = successor
 
     # The decision
 
@@ -217,15 +277,28 @@ class ServerProtocol(WireProtocol):
         """Go on with a result now, or when it is there: a Deferred is made only for
         those who return one."""
         if isinstance(result, Deferred) or isawaitable(result):
-            self._decision = asDeferred(result)
-            self._decision.addCallback(then)
-            self._decision.addErrback(self._decisionFailed)
+            # It may have fired, and then there may be the next one to wait for already.
+            decision = self._decision = asDeferred(result)
+            decision.addCallback(then)
+            decision.addErrback(self._decisionFailed)
         else:
             then(result)
 
+    def _cancelDecision(self) -> None:
+        decision, self._decision = self._decision, None
+        if decision is not None:
+            try:
+                decision.cancel()
+            except Exception:
+                _log.failure("Cancelling the decision on {where}", where=self._where)
+
+    def _isOver(self) -> bool:
+        """Whether the connection has ended, or is bound to."""
+        return self._lost is not None or self._refused or self._deaf
+
     def _decided(self, application: Any) -> None:
         self._decision = None
-        if self._lost is not None:
+        if self._isOver():
             return
         if application is None:
             self._refuse(HandshakeRejected(404))
@@ -241,15 +314,14 @@ class ServerProtocol(WireProtocol):
 
     def _accepted(self, _: object) -> None:
         self._decision = None
-        if self._lost is not None or self._deaf:
+        if self._isOver():
             return
-        pending, self._pendingBytes = self._pendingBytes, b""
         _log.debug("Accepted {where} from {peer}", where=self._where, peer=self._peer())
-        self._open(self.factory.handshake.accept(self.request), pending)
+        self._open(self.factory.handshake.accept(self.request))
 
     def _decisionFailed(self, failure: Failure) -> None:
         self._decision = None
-        if self._lost is not None or self._refused:
+        if self._isOver():
             # Cancelled, because the peer left or the server shuts down.
             return
         if not isinstance(failure.value, HandshakeRejected):
@@ -271,6 +343,17 @@ class ServerProtocol(WireProtocol):
                 self.transport.pauseProducing()
 
     # Refusals
+
+    def failConnection(self, error: ConnectionFailed) -> None:
+        """Fail the connection; before the 101, refuse the request.
+
+        :param error: why; carries the close code
+        """
+        if self._opened:
+            super().failConnection(error)
+        elif not self._isOver():
+            self._logFailure(error)
+            self._refuse(HandshakeRejected(500))
 
     def _refuse(self, rejection: HandshakeRejected) -> None:
         """Answer with a complete HTTP response and close the connection behind it."""
@@ -324,18 +407,18 @@ class ServerProtocol(WireProtocol):
                 peer=self._peer(),
                 why=_describeTLSError(reason.value),
             )
-        if self._successor is not None:
-            successor, self._successor = self._successor, None
-            successor.connectionLost(reason)
+        self._lost = reason
+        # First of all: connectionLost is the last hook, negotiationStarted may be
+        # running still.
+        self._cancelDecision()
         if self._application is None:
             # No application knows of it yet.
             self._finished = True
         super().connectionLost(reason)
-        decision, self._decision = self._decision, None
-        if decision is not None:
-            decision.cancel()
         if self._application is None:
             self._released()
+        if self._successor is not None:
+            self._successor.connectionLost(reason)
 
     def _released(self) -> None:
         self.factory.connectionClosed(self)
@@ -348,7 +431,7 @@ class ServerProtocol(WireProtocol):
         """
         if self._opened:
             self.loseConnection(code, reason)
-        elif self._refused or self._successor is not None:
+        elif self._isOver() or self._successor is not None:
             # A response is on its way, and the connection ends behind it.
             return
         elif self._lines is not None:
@@ -356,10 +439,8 @@ class ServerProtocol(WireProtocol):
             self._refused = self._deaf = True
             self.transport.loseConnection()
         else:
-            decision, self._decision = self._decision, None
             self._refuse(HandshakeRejected(503, self.factory.retryHeaders()))
-            if decision is not None:
-                decision.cancel()
+            self._cancelDecision()
 
     def _peer(self) -> str:
         peer: Any = self.transport.getPeer()

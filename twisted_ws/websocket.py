@@ -215,7 +215,10 @@ class HandlerProtocol(WebSocketProtocol):
 
     def _failed(self, failure: Failure) -> None:
         """The handler raised. That the connection ended under it is nobody's fault."""
-        if failure.check(ConnectionClosed) and self._webSocket.hasEnded:
+        ended: list[ConnectionClosed] = []
+        self.transport.whenClosed().addCallback(ended.append)
+        # The same object, for the handler may have to do with other connections.
+        if ended and failure.value is ended[0]:
             return
         _log.failure(
             "A WebSocket handler failed; the connection ends with 1011", failure

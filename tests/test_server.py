@@ -1,0 +1,1243 @@
+"""The server's end up to the 101: requests in, a decision, an answer out."""
+
+# The assertions of trial have no types.
+# mypy: allow-untyped-calls
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+from OpenSSL import SSL
+from twisted.internet.address import UNIXAddress
+from twisted.internet.defer import CancelledError, Deferred, fail, succeed
+from twisted.internet.interfaces import IHandshakeListener
+from twisted.logger import LogLevel, capturedLogs
+from twisted.web.resource import Resource
+from twisted.web.server import Site
+
+from tests.support import (
+    ACCEPT,
+    PONG,
+    TEXT,
+    FakePort,
+    FakeTransport,
+    Peer,
+    Recorder,
+    RecordingSuccessor,
+    Server,
+    WireTestCase,
+    closing,
+    echoing,
+    frame,
+    logged,
+    plainGet,
+    request,
+    text,
+)
+from twisted_ws.errors import HandshakeRejected, InternalError
+from twisted_ws.handshake import Request
+from twisted_ws.options import ServerOptions
+from twisted_ws.server import listensOnLoopbackOnly
+
+SECRET = "c2VjcmV0"  # noqa: S105
+
+
+def later(_: Request, result: Any) -> Deferred[Any]:
+    """Decide with a Deferred that has fired."""
+    return succeed(result)
+
+
+async def soon(_: Request, result: Any) -> Any:
+    """Decide with a coroutine that waits for nothing."""
+    return result
+
+
+class HandshakeTests(WireTestCase):
+    """Requests for WebSocket."""
+
+    def answer(self, data: bytes, **options: Any) -> Peer:
+        """Send bytes on a fresh connection."""
+        peer = self.serve(**options).connect()
+        peer.send(data)
+        return peer
+
+    def refused(self, data: bytes, status: int, **options: Any) -> Peer:
+        """Send bytes that must be refused, in a complete response behind which the
+        connection ends; whole and bytewise."""
+        for segment in (1 << 16, 1):
+            peer = self.serve(**options).connect()
+            peer.send(data, segment=segment)
+            found = peer.response
+            self.assertEqual(found.status, status, data[:300])
+            self.assertEqual(found.headers["content-length"], str(len(found.body)))
+            self.assertTrue(found.headers["connection"].startswith("close"))
+            self.assertIn("date", found.headers)
+            self.assertNotIn(b"Traceback", found.body)
+            ended = not peer.isConnected or peer.transport.writeClosed
+            self.assertTrue(ended, data[:300])
+            peer.hangUp()
+            self.assertFalse(peer.isConnected)
+        return peer
+
+    def test_accepted(self) -> None:
+        """A request gets the 101 with the right accept key."""
+        peer = self.answer(request())
+        self.assertEqual(peer.response.status, 101)
+        self.assertEqual(
+            peer.response.headers,
+            {
+                "upgrade": "websocket",
+                "connection": "Upgrade",
+                "sec-websocket-accept": ACCEPT.decode(),
+            },
+        )
+        self.assertTrue(peer.transport.noDelay)
+
+    def test_withoutNoDelay(self) -> None:
+        """A transport that knows no Nagle, such as a UNIX socket's, will do."""
+        server = self.serve()
+        peer = server.connect()
+        del type(peer.transport).setTcpNoDelay
+        try:
+            other = server.open()
+        finally:
+            type(peer.transport).setTcpNoDelay = _setTcpNoDelay  # type: ignore[method-assign]
+        self.assertEqual(other.response.status, 101)
+
+    def test_noDelayFails(self) -> None:
+        """One that has the method but fails in it will do, too."""
+
+        def refuse(_: bool) -> None:
+            raise OSError(95, "not supported")
+
+        server = self.serve()
+        transport = FakeTransport(server.clock)
+        transport.setTcpNoDelay = refuse  # type: ignore[method-assign]
+        peer = Peer(server, transport)
+        server.peers.append(peer)
+        peer.send(request())
+        self.assertEqual(peer.response.status, 101)
+
+    def test_H01_lenient(self) -> None:
+        """What browsers and proxies send is accepted: several Connection tokens, any
+        case, tabs and spaces, empty list elements."""
+        for extra in (
+            ("Connection: keep-alive, Upgrade",),
+            ("connection: UPGRADE", "UPGRADE: WebSocket"),
+            ("Connection:\t , ,upgrade ,\t", "Upgrade: , websocket, "),
+            ("Connection: keep-alive", "Connection: upgrade"),
+        ):
+            head = request(*extra[:1]).replace(b"\r\n\r\n", b"\r\n")
+            head += "".join(f"{each}\r\n" for each in extra[1:]).encode() + b"\r\n"
+            for segment in (1 << 16, 1):
+                peer = self.serve().connect()
+                peer.send(head, segment=segment)
+                self.assertEqual(peer.response.status, 101, extra)
+
+    def test_H02_severalLines(self) -> None:
+        """Several lines of subprotocols or extensions are one list."""
+        found: list[Request] = []
+
+        def decide(asked: Request) -> Recorder:
+            found.append(asked)
+            return self.record()
+
+        peer = self.serve(decide, subprotocols=("b",)).connect()
+        head = request("Sec-WebSocket-Protocol: a", "Sec-WebSocket-Extensions: x; y=1")
+        head = head[:-2] + b"Sec-WebSocket-Protocol: b\r\nSec-WebSocket-Extensions: z"
+        peer.send(head + b"\r\n\r\n")
+        self.assertEqual(peer.response.headers["sec-websocket-protocol"], "b")
+        self.assertEqual(found[0].subprotocols, ("a", "b"))
+        self.assertEqual(found[0].extensionOffers, (("x", (("y", "1"),)), ("z", ())))
+
+    def test_H03_segments(self) -> None:
+        """The request comes whole or byte by byte, frames stand in the same segment or
+        not, the decision is there at once or later: the messages are echoed behind the
+        101, in order."""
+        frames = text("one") + frame(TEXT, b"two") + text("three")
+        waiting: list[Deferred[Any]] = []
+
+        def wait(_: Request, result: Any) -> Deferred[Any]:
+            waiting.append(Deferred())
+            return waiting[-1].addCallback(lambda _: result)
+
+        async def waitLonger(asked: Request, result: Any) -> Any:
+            return await wait(asked, result)
+
+        decide: Callable[[Request, Any], Any]
+        for decide in (lambda _, result: result, later, soon, wait, waitLonger):
+            for segment in (1, 7, 200, 1 << 16):
+                recorder = echoing()
+                self._recorders.append(recorder)
+                server = self.serve(
+                    lambda asked, decide=decide, recorder=recorder: decide(
+                        asked, recorder
+                    )
+                )
+                peer = server.connect()
+                peer.send(request() + frames, segment=segment)
+                if waiting:
+                    self.assertEqual(peer.received, b"")
+                    self.assertEqual(recorder.calls, [])
+                    waiting.pop().callback(None)
+                    peer.pump()
+                self.assertEqual(peer.messages, ["one", "two", "three"])
+                self.assertEqual(recorder.names[1], "negotiationFinished")
+
+    def test_H03_manyEarlyFrames(self) -> None:
+        """Frames that come before the decision are kept up to 16 KiB, then reading
+        pauses until there is a decision; none is lost."""
+        decision: Deferred[Any] = Deferred()
+        recorder = self.record()
+        peer = self.serve(lambda _: decision).connect()
+        messages = [str(number) * 500 for number in range(100)]
+        peer.send(request(), *(text(each) for each in messages), segment=1000)
+        self.assertFalse(peer.transport.reading)
+        self.assertTrue(len(peer.protocol._pendingBytes) < 18 * 1024)
+        decision.callback(recorder)
+        peer.pump()
+        self.assertEqual(recorder.messages, messages)
+
+    def test_H03_earlyFramesRefused(self) -> None:
+        """Behind a refusal, frames that came early are read and dropped, so that the
+        response is not destroyed on its way."""
+        decision: Deferred[Any] = Deferred()
+        peer = self.serve(lambda _: decision).connect()
+        peer.send(request(), text("x" * 20_000), segment=1000)
+        self.assertFalse(peer.transport.reading)
+        decision.callback(None)
+        peer.pump()
+        self.assertEqual(peer.response.status, 404)
+        self.assertTrue(peer.transport.writeClosed)
+        self.assertEqual(peer.unread, 0)
+        peer.hangUp()
+        self.assertFalse(peer.isConnected)
+
+    def test_H03_decisionWhileWriting(self) -> None:
+        """A peer that answers the 101 before its write returns is heard in order."""
+        decision: Deferred[Any] = Deferred()
+        recorder = self.record(negotiationFinished=lambda each: each.transport.ping())
+        peer = self.serve(lambda _: decision).connect()
+        peer.send(request(), text("early"))
+        answers = [text("late"), frame(PONG)]
+
+        def answer(_: bytes) -> None:
+            if answers:
+                peer.protocol.dataReceived(answers.pop(0))
+
+        peer.transport.onWrite = answer
+        decision.callback(recorder)
+        self.assertEqual(
+            recorder.names,
+            [
+                "negotiationStarted",
+                "negotiationFinished",
+                "textMessageReceived",
+                "textMessageReceived",
+                "pongReceived",
+            ],
+        )
+        self.assertEqual(recorder.messages, ["early", "late"])
+
+    def test_H04_requestLine(self) -> None:
+        """Another method is 405, another version 505, no or several Hosts 400; an
+        absolute target is accepted and its authority wins."""
+        self.refused(request(method="POST"), 405)
+        self.refused(request(version="HTTP/1.0"), 505)
+        self.refused(request(version="HTTP/0.9"), 505)
+        self.refused(request(version="HTTP/2.0"), 505)
+        self.refused(request(without=("Host",)), 400)
+        twice = request().replace(b"\r\n\r\n", b"\r\nHost: example.com\r\n\r\n")
+        self.refused(twice, 400)
+        target = "http://example.org:8080/chat?x=1"
+        found: list[Request] = []
+
+        def decide(asked: Request) -> Recorder:
+            found.append(asked)
+            return self.record()
+
+        peer = self.serve(decide).open("Host: example.net", target=target)
+        self.assertEqual(peer.response.status, 101)
+        self.assertEqual(found[0].authority.host, "example.org")
+        self.assertEqual((found[0].path, found[0].queryString), ("/chat", "x=1"))
+        self.assertEqual(found[0].peer, peer.transport.getPeer())
+        self.assertEqual(found[0].localAddress, peer.transport.getHost())
+
+    def test_H05_key(self) -> None:
+        """A key that is missing, repeated or not 16 bytes in base64 is 400."""
+        self.refused(request(without=("Sec-WebSocket-Key",)), 400)
+        twice = request()[:-2] + b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        self.refused(twice, 400)
+        for key in ("", "dGhl", "dGhlIHNhbXBsZSBub25jZQ", "dGhlIHNhbXBsZSBub25jZQ=*"):
+            self.refused(request(f"Sec-WebSocket-Key: {key}"), 400)
+
+    def test_H06_version(self) -> None:
+        """A version that is missing or not 13 is 426, and the one to use is named."""
+        for data in (
+            request(without=("Sec-WebSocket-Version",)),
+            request("Sec-WebSocket-Version: 12"),
+            request("Sec-WebSocket-Version: 13, 8"),
+        ):
+            peer = self.refused(data, 426)
+            self.assertEqual(peer.response.headers["sec-websocket-version"], "13")
+            self.assertEqual(peer.response.headers["connection"], "close, Upgrade")
+
+    def test_H07_body(self) -> None:
+        """A request with a body is 400, and none of it is read as anything."""
+        decided: list[Request] = []
+        for line in ("Content-Length: 18", "Transfer-Encoding: chunked"):
+            body = request(target="/smuggled") + text("smuggled")
+            server = self.serve(decided.append)
+            peer = server.connect()
+            peer.send(request(line) + body)
+            self.assertEqual(peer.response.status, 400)
+            self.assertEqual(peer.received.count(b"HTTP/1.1"), 1)
+            self.assertTrue(peer.transport.writeClosed)
+            peer.send(body)
+            self.assertEqual(peer.received.count(b"HTTP/1.1"), 1)
+            self.refused(request(line) + body, 400)
+        self.assertEqual(decided, [])
+
+    def test_H08_form(self) -> None:
+        """What is not plainly HTTP is 400."""
+        for line in (
+            " folded: value",
+            "\tfolded: value",
+            "Name : value",
+            "Na me: value",
+            "N\x85me: value",
+            "Näme: value",
+            ": value",
+            "no colon",
+            *(f"Name: a{chr(code)}b" for code in range(0x20) if chr(code) not in "\t"),
+            "Name: a\x7fb",
+        ):
+            self.refused(request(line), 400)
+        for start in (b"GET / ", b"GET  / HTTP/1.1", b"G\x00T / HTTP/1.1", b"\x16\x03"):
+            self.refused(start + b"\r\n\r\n", 400)
+
+    def test_H08_bareLineFeed(self) -> None:
+        """A peer that ends lines with LF alone is told so at once."""
+        self.refused(request().replace(b"\r\n", b"\n"), 400)
+        self.refused(b"GET / HTTP/1.1\n", 400)
+        self.refused(b"\n", 400)
+        self.refused(request()[:-2] + b"\n", 400)
+
+    def test_emptyLinesFirst(self) -> None:
+        """Empty lines before the request line are ignored, within the head's size."""
+        peer = self.answer(b"\r\n\r\n" + request())
+        self.assertEqual(peer.response.status, 101)
+        self.refused(b"\r\n" * 8193, 431)
+
+    def test_H09_size(self) -> None:
+        """A line over 8 KiB, a head over 16 KiB, over 100 header lines are 431; exactly
+        the limits pass."""
+        line = "X: " + "x" * (8192 - 3)
+        self.assertEqual(self.answer(request(line)).response.status, 101)
+        self.refused(request(line + "x"), 431)
+        self.refused(b"GET /" + b"x" * 8300, 431)
+        full = request("X: ", "Y: ")
+        room = 16 * 1024 - len(full)
+        first = "x" * 8150
+        fits = request(f"X: {first}", "Y: " + "y" * (room - 8150))
+        self.assertEqual(len(fits), 16 * 1024)
+        self.assertEqual(self.answer(fits).response.status, 101)
+        self.refused(request(f"X: {first}", "Y: " + "y" * (room - 8149)), 431)
+        few = [f"X{number}: " for number in range(100 - 5)]
+        self.assertEqual(self.answer(request(*few)).response.status, 101)
+        self.refused(request(*few, "One: more"), 431)
+
+    def test_H09_endless(self) -> None:
+        """A line without end is not kept: what comes behind the 431 is dropped."""
+        peer = self.answer(b"x" * 9000)
+        self.assertEqual(peer.response.status, 431)
+        for _ in range(20):
+            peer.send(b"x" * 60_000)
+        self.assertEqual(peer.unread, 0)
+        self.assertEqual(peer.protocol.clearLineBuffer(), b"")
+        self.assertEqual(peer.protocol._pendingBytes, b"")
+
+    def test_H10_timeout(self) -> None:
+        """A head that is not finished after 10 seconds is 408, whether nothing came,
+        half of it, or a byte each second."""
+        for silent, start in ((True, b""), (True, b"GET / HT"), (False, b"GET /")):
+            peer = self.serve().connect()
+            peer.send(start)
+            for second in range(10):
+                self.assertEqual(peer.received, b"", str(second))
+                if not silent:
+                    peer.send(b"x")
+                peer.advance(1)
+            peer.advance(0.125)
+            self.assertEqual(peer.response.status, 408)
+            self.assertTrue(peer.transport.writeClosed)
+            peer.send(b"more")
+            peer.advance(10.125)
+            self.assertFalse(peer.isConnected)
+            self.assertTrue(peer.transport.aborted)
+
+    def test_H10_decisionsMayTakeLonger(self) -> None:
+        """The time that the application takes to decide does not count."""
+        decision: Deferred[Any] = Deferred()
+        peer = self.serve(lambda _: decision).open()
+        peer.advance(100, 5)
+        decision.callback(self.record())
+        peer.pump()
+        self.assertEqual(peer.response.status, 101)
+
+    def test_H10_handshakeOfTLS(self) -> None:
+        """A TLS handshake has the same deadline; there is nobody to say 408 to."""
+        peer = self.serve().connect(secure=True)
+        peer.advance(9)
+        self.assertFalse(peer.transport.aborted)
+        with logged() as lines:
+            peer.advance(1.25)
+        self.assertTrue(peer.transport.aborted)
+        self.assertEqual(peer.transport.writes, [])
+        self.assertFalse(peer.isConnected)
+        expected = "TLS handshake with 192.0.2.7:50123 took too long"
+        self.assertEqual([each for each in lines if "TLS" in each], [expected])
+
+    def test_H10_behindTLS(self) -> None:
+        """When the TLS handshake is done, the deadline says 408; closing waits for the
+        peer's close_notify, but no longer than 10 seconds."""
+        peer = self.serve().connect(secure=True)
+        self.assertTrue(IHandshakeListener.providedBy(peer.protocol))
+        peer.advance(5)
+        peer.protocol.handshakeCompleted()
+        peer.advance(5.125)
+        self.assertEqual(peer.response.status, 408)
+        self.assertTrue(peer.isConnected)
+        peer.advance(10.25)
+        self.assertFalse(peer.isConnected)
+
+    def test_H11_origin(self) -> None:
+        """A foreign Origin is 403, unless allowed; none is accepted, and the own."""
+        for origin in (
+            "https://example.com",
+            "http://example.com:81",
+            "http://example.com.evil.test",
+            "http://evil-example.com",
+            "null",
+            "http://example.com http://example.com",
+            "http://user@example.com",
+            "",
+        ):
+            self.refused(request(f"Origin: {origin}"), 403)
+        twice = request("Origin: http://example.com")[:-2]
+        self.refused(twice + b"Origin: http://example.com\r\n\r\n", 403)
+        for options, origin in (
+            ({}, "http://example.com"),
+            ({"allowedOrigins": ("https://a.test", "null")}, "https://a.test"),
+            ({"allowedOrigins": ("https://a.test", "null")}, "null"),
+            ({"dangerouslyAllowAnyOrigin": True}, "https://b.test"),
+        ):
+            peer = self.serve(**options).open(f"Origin: {origin}")
+            self.assertEqual(peer.response.status, 101, origin)
+        secure = self.serve().open("Origin: https://example.com", secure=True)
+        self.assertEqual(secure.response.status, 101)
+
+    def test_H12_host(self) -> None:
+        """A Host that is not allowed is 403, also for pages; on loopback only, loopback
+        names are."""
+        self.refused(request(), 403, allowedHosts=("example.org",))
+        self.refused(plainGet(), 403, allowedHosts=("example.org",))
+        for bound, host, status in (
+            ("127.0.0.1", "evil.test", 403),
+            ("127.0.0.1", "127.0.0.1.evil.test", 403),
+            ("::1", "evil.test", 403),
+            ("127.0.0.1", "localhost:8080", 101),
+            ("127.0.0.1", "[::1]", 101),
+            ("192.0.2.1", "evil.test", 101),
+        ):
+            for secure in (False, True):
+                peer = self.serve().connect(bound=bound, secure=secure)
+                if secure:
+                    peer.protocol.handshakeCompleted()
+                peer.send(request(f"Host: {host}"))
+                self.assertEqual(peer.response.status, status, (bound, host, secure))
+
+    def test_H13_subprotocolNames(self) -> None:
+        """A subprotocol's name that is no token is 400."""
+        for name in ("a b", "ä", "a/b", '"a"', "a\x80"):
+            self.refused(request(f"Sec-WebSocket-Protocol: {name}"), 400)
+
+    def test_H15_nothingIsInjected(self) -> None:
+        """A value that would end its header line is a ValueError where it is given, and
+        nothing of it is written: the peer gets a plain 500, or what the application
+        makes of it."""
+        evil = ("a\r\nSet-Cookie: b", "a\nb", "a\rb", "a\x00b")
+        for value in evil:
+            for decide in (
+                lambda asked, value=value: asked.responseHeaders.add("X", value),
+                lambda asked, value=value: asked.responseHeaders.add(value, "x"),
+                lambda asked, value=value: asked.selectSubprotocol(value),
+                lambda asked, value=value: _reject(302, {"Location": value}),
+                lambda asked, value=value: _reject(401, {value: "x"}),
+            ):
+                peer = self.serve(decide).open("Sec-WebSocket-Protocol: a")
+                self.assertEqual(peer.response.status, 500)
+                self.assertNotIn("set-cookie", peer.response.headers)
+                self.assertNotIn("x", peer.response.headers)
+                self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
+
+    def test_H15_framingIsTheServers(self) -> None:
+        """An application cannot change where a response ends."""
+        for name in ("Content-Length", "connection", "Transfer-Encoding"):
+            self.assertRaises(ValueError, HandshakeRejected, 403, {name: "5"})
+            with self.assertRaises(ValueError):
+                _reject(403, {name: "5"})
+
+    def test_H16_decisionRaises(self) -> None:
+        """When the decision raises or fails, the peer gets 500 without detail, and the
+        traceback is in the log."""
+
+        def raising(_: Request) -> Any:
+            raise RuntimeError(SECRET)
+
+        async def failing(_: Request) -> Any:
+            raise RuntimeError(SECRET)
+
+        waiting: Deferred[Any] = Deferred()
+        decide: Any
+        for decide in (
+            raising,
+            failing,
+            lambda _: fail(RuntimeError(SECRET)),
+            lambda _: waiting,
+            lambda _: self.record(negotiationStarted=raising),
+            lambda _: self.record(negotiationStarted=failing),
+        ):
+            with logged() as lines:
+                peer = self.serve(decide).open(target=f"/chat?token={SECRET}")
+                if not waiting.called and peer.received == b"":
+                    waiting.errback(RuntimeError(SECRET))
+                    peer.pump()
+            self.assertEqual(peer.response.status, 500)
+            self.assertNotIn(SECRET.encode(), peer.received)
+            self.assertFalse(peer.isConnected)
+            self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
+            self.assertIn("Deciding on GET /chat?… failed", lines[0])
+
+    def test_H16_notAnApplication(self) -> None:
+        """An application that has no hooks is 500, too."""
+        peer = self.serve(lambda _: object()).open()
+        self.assertEqual(peer.response.status, 500)
+        self.assertEqual(len(self.flushLoggedErrors(AttributeError)), 1)
+
+    def test_H17_peerLeaves(self) -> None:
+        """When the peer leaves while the decision is pending, a Deferred and what a
+        coroutine waits for are cancelled, and nothing is written."""
+        cancelled: list[object] = []
+
+        async def wait(_: object) -> Any:
+            await Deferred(cancelled.append)
+
+        decide: Any
+        for decide in (
+            lambda _: Deferred(cancelled.append),
+            wait,
+            lambda _: self.record(negotiationStarted=wait),
+        ):
+            for leave in (Peer.hangUp, Peer.vanish):
+                peer = self.serve(decide).open()
+                leave(peer)
+                self.assertEqual(len(cancelled), 1)
+                self.assertEqual(peer.transport.writes, [])
+                self.assertEqual(peer.transport.late, [])
+                cancelled.clear()
+        self.assertEqual(self.flushLoggedErrors(), [])
+
+    def test_H17_decisionInSpite(self) -> None:
+        """A coroutine that decides although it was cancelled decides on nothing: its
+        application's hooks are not called."""
+        recorder = Recorder()
+
+        async def stubborn(_: Request) -> Recorder:
+            with contextlib.suppress(CancelledError):
+                await Deferred()
+            return recorder
+
+        peer = self.serve(stubborn).open()
+        peer.vanish()
+        self.assertEqual(recorder.calls, [])
+
+        async def persistent(each: Recorder) -> None:
+            await stubborn(each)  # type: ignore[arg-type]
+            each.transport.sendTextMessage("nobody is there")
+
+        started = self.record(negotiationStarted=persistent)
+        peer = self.serve(lambda _: started).open()
+        peer.vanish()
+        self.assertEqual(started.names, ["negotiationStarted", "connectionLost"])
+
+    def test_H17_cleaningUpComesFirst(self) -> None:
+        """What negotiationStarted does when it is cancelled is done before
+        connectionLost is called."""
+        order = []
+
+        async def started(each: Recorder) -> None:
+            try:
+                await Deferred()
+            finally:
+                order.append("cleaned up")
+
+        recorder = self.record(
+            negotiationStarted=started, connectionLost=lambda _: order.append("lost")
+        )
+        self.serve(lambda _: recorder).open().vanish()
+        self.assertEqual(order, ["cleaned up", "lost"])
+
+    def test_H17_cancellingRaises(self) -> None:
+        """A canceller that raises is logged, and the connection ends all the same."""
+
+        def refuse(_: object) -> None:
+            raise RuntimeError("not cancelled")
+
+        server = self.serve(lambda _: Deferred(refuse))
+        server.open().vanish()
+        self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
+        self.assertEqual(server.factory.connections, set())
+
+    def test_H19_plain(self) -> None:
+        """A request that does not ask for WebSocket is 426, with what to upgrade to."""
+        peer = self.refused(plainGet(), 426)
+        self.assertEqual(peer.response.headers["upgrade"], "websocket")
+        self.assertEqual(peer.response.headers["sec-websocket-version"], "13")
+        self.assertEqual(peer.response.headers["connection"], "close, Upgrade")
+        self.refused(plainGet("Content-Length: 4", method="POST") + b"body", 426)
+        self.refused(plainGet("Upgrade: h2c"), 426)
+        self.refused(b"GET / HTTP/1.0\r\n\r\n", 426)
+        self.refused(b"GET / HTTP/2.0\r\n\r\n", 505)
+        self.refused(b"GET / HTTP/1.1\r\n\r\n", 400)
+        peer = self.serve().connect()
+        peer.send(plainGet(method="HEAD"))
+        self.assertEqual((peer.response.status, peer.response.body), (426, b""))
+
+    def test_S04_logLines(self) -> None:
+        """What the peer sends cannot forge log lines or reach a terminal; it is cut."""
+        with logged() as lines:
+            for data in (
+                request("Origin: http://\x1b[2J.test"),
+                request("X: a\nERROR forged"),
+                request(target="/\x9b31m\x85" + "x" * 5000),
+                request("Host: \x9b.test"),
+                request(target="/" + "x" * 5000, method="POST"),
+                request(target="/%0aERROR", method="POST"),
+            ):
+                peer = self.serve(allowedHosts=("example.com",)).connect()
+                peer.send(data)
+                self.assertTrue(peer.response.status >= 400)
+        self.assertEqual(len(lines), 6)
+        for line in lines:
+            self.assertTrue(line.isprintable(), repr(line))
+            self.assertTrue(len(line) < 500, repr(line))
+
+    def test_S05_secrets(self) -> None:
+        """Tokens, cookies and credentials of a request are in no log line, whatever
+        becomes of the request."""
+
+        def decide(asked: Request) -> Any:
+            if asked.path == "/raises":
+                raise RuntimeError(f"cannot decide on {asked!r}")
+            return {"/none": None}.get(asked.path, self.record())
+
+        headers = (
+            f"Authorization: Basic {SECRET}",
+            f"Cookie: session={SECRET}",
+            f"Sec-WebSocket-Protocol: bearer.{SECRET}",
+            f"Proxy-Authorization: {SECRET}",
+        )
+        query = f"?token={SECRET}"
+        with logged() as lines:
+            server = self.serve(decide)
+            for target in ("/", "/none", "/raises", f"http://u:{SECRET}@example.com/"):
+                for method in ("GET", "POST"):
+                    data = request(*headers, target=target + query, method=method)
+                    server.connect().send(data)
+            server.connect().send(plainGet(*headers, target="/" + query))
+            server.connect().send(request(*headers, "Bad", target="/" + query))
+            server.connect().send(request(*headers, target="/" + query)[:-2])
+            server.advance(30)
+        self.assertTrue(len(lines) >= 10, lines)
+        for line in lines:
+            self.assertNotIn(SECRET, line)
+        self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
+
+    def test_refusalIsLogged(self) -> None:
+        """A refusal is one line with what, whom, status and why."""
+        with logged() as lines:
+            self.serve(lambda _: None).open(target="/chat?x=1")
+        self.assertEqual(
+            lines,
+            ["Refused GET /chat?… from 192.0.2.7:50123: 404 404 Not Found"],
+        )
+
+    def test_S03_plaintextOnTLS(self) -> None:
+        """A TLS handshake that fails is one log line, in words."""
+        for arguments, said in (
+            (([("SSL routines", "", "http request")],), "http request (plaintext on"),
+            (([("", "", "wrong version number")],), "wrong version number (plaintext"),
+            (([("", "", "bad\x1b[2J certificate")],), "bad\\x1b[2J certificate"),
+            ((-1, "Unexpected EOF"), "connection closed"),
+            ((), "connection closed"),
+        ):
+            peer = self.serve().connect(secure=True)
+            with logged() as lines:
+                peer.vanish(SSL.Error(*arguments))
+            line = next(each for each in lines if "TLS" in each)
+            self.assertIn("TLS handshake with 192.0.2.7:50123 failed: ", line)
+            self.assertIn(said, line)
+        peer = self.serve().open(secure=True)
+        with logged() as lines:
+            peer.vanish(SSL.Error())
+        self.assertEqual(lines, [])
+
+    def test_peersWithoutPort(self) -> None:
+        """A peer on a UNIX socket, which has no port, can be logged, too."""
+        with logged() as lines:
+            peer = self.serve(lambda _: None).connect(UNIXAddress(b"/run/x"))
+            peer.send(request())
+        self.assertEqual(peer.response.status, 404)
+        self.assertIn("from UNIXAddress('/run/x'): 404", lines[0])
+
+
+def _setTcpNoDelay(self: Any, enabled: bool) -> None:
+    self.noDelay = enabled
+
+
+def _reject(status: int, headers: dict[str, str]) -> None:
+    raise HandshakeRejected(status, headers)
+
+
+class DecisionTests(WireTestCase):
+    """What an application may decide, and do while it does."""
+
+    def test_refusals(self) -> None:
+        """An application refuses with any status, headers and body, at once or later,
+        when asked or from negotiationStarted."""
+        for status, headers in (
+            (401, {"WWW-Authenticate": 'Basic realm="x"'}),
+            (302, {"Location": "https://example.com/login"}),
+            (403, {}),
+            (503, {"Retry-After": "120"}),
+        ):
+
+            def refuse(_: object, status: int = status, headers: Any = headers) -> Any:
+                raise HandshakeRejected(status, headers, f"because {status}")
+
+            async def refuseSoon(_: object, refuse: Any = refuse) -> Any:
+                await succeed(None)
+                refuse(None)
+
+            decide: Any
+            for decide in (
+                refuse,
+                refuseSoon,
+                lambda _, refuse=refuse: succeed(None).addCallback(refuse),
+                lambda _, refuse=refuse: self.record(negotiationStarted=refuse),
+                lambda _, refuse=refuseSoon: self.record(negotiationStarted=refuse),
+            ):
+                peer = self.serve(decide).open()
+                found = peer.response
+                self.assertEqual(found.status, status)
+                self.assertEqual(found.body, f"because {status}".encode())
+                for name, value in headers.items():
+                    self.assertEqual(found.headers[name.lower()], value)
+                self.assertFalse(peer.isConnected)
+
+    def test_none(self) -> None:
+        """None, at once or later, is 404."""
+        for decide in (
+            lambda _: None,
+            lambda _: later(_, None),
+            lambda _: soon(_, None),
+        ):
+            peer = self.serve(decide).open()
+            self.assertEqual(peer.response.status, 404)
+            self.assertFalse(peer.isConnected)
+
+    def test_answer(self) -> None:
+        """Cookies and the subprotocol that the application chose are in the 101."""
+
+        def decide(asked: Request) -> Recorder:
+            asked.responseHeaders.add("Set-Cookie", "a=1; HttpOnly")
+            asked.responseHeaders.add("Set-Cookie", "b=2")
+            asked.selectSubprotocol("v2")
+            return recorder
+
+        recorder = self.record()
+        server = self.serve(decide, subprotocols=("v1",))
+        peer = server.open("Sec-WebSocket-Protocol: v1, v2")
+        head = peer.received.decode()
+        self.assertIn("\r\nSet-Cookie: a=1; HttpOnly\r\nSet-Cookie: b=2\r\n", head)
+        self.assertEqual(peer.response.headers["sec-websocket-protocol"], "v2")
+        self.assertEqual(recorder.transport.subprotocol, "v2")
+        self.assertEqual(recorder.transport.request.path, "/")
+        self.assertEqual(recorder.transport.extensions, ())
+        self.assertEqual(recorder.transport.getPeer(), peer.transport.getPeer())
+        self.assertEqual(recorder.transport.getHost(), peer.transport.getHost())
+
+    def test_certificate(self) -> None:
+        """The request carries the TLS client's certificate."""
+        found: list[Any] = []
+        peer = self.serve(found.append).connect(secure=True)
+        certificate = peer.transport.certificate = object()  # type: ignore[attr-defined]
+        peer.protocol.handshakeCompleted()
+        peer.send(request())
+        self.assertIs(found[0].peerCertificate, certificate)
+        self.assertTrue(found[0].secure)
+
+    def test_sendingInNegotiationStarted(self) -> None:
+        """What is sent in negotiationStarted goes out behind the 101, also when that is
+        a coroutine which goes on later."""
+        waiting: Deferred[None] = Deferred()
+
+        def started(each: Recorder) -> None:
+            each.transport.sendTextMessage("first")
+            each.transport.ping(b"p")
+
+        async def startedSlowly(each: Recorder) -> None:
+            started(each)
+            await waiting
+            each.transport.sendBytesMessage(b"second")
+
+        peer = self.serve(self.record(negotiationStarted=started)).open()
+        self.assertEqual(peer.frames, [(TEXT, b"first"), (0x89, b"p")])
+        recorder = self.record(negotiationStarted=startedSlowly)
+        peer = self.serve(recorder).open()
+        peer.send(text("early"))
+        self.assertEqual(peer.received, b"")
+        self.assertEqual(recorder.names, ["negotiationStarted"])
+        waiting.callback(None)
+        peer.pump()
+        self.assertEqual(peer.messages, ["first", b"second"])
+        self.assertEqual(
+            recorder.names,
+            ["negotiationStarted", "negotiationFinished", "textMessageReceived"],
+        )
+
+    def test_sendingMuchInNegotiationStarted(self) -> None:
+        """That the send buffer is full is said after negotiationFinished."""
+
+        def started(each: Recorder) -> None:
+            each.transport.sendBytesMessage(b"x" * 200_000)
+
+        recorder = Recorder(negotiationStarted=started)
+        peer = self.serve(recorder).open()
+        self.assertEqual(peer.messages, [b"x" * 200_000])
+        self.assertEqual(
+            recorder.names,
+            [
+                "negotiationStarted",
+                "negotiationFinished",
+                "sendBufferFull",
+                "sendBufferDrained",
+            ],
+        )
+
+    def test_sendingTooMuchInNegotiationStarted(self) -> None:
+        """Over ``maxSendBuffer`` bytes before the 101 are refused with 500."""
+        waiting: Deferred[None] = Deferred()
+
+        async def started(each: Recorder) -> None:
+            for _ in range(4):
+                each.transport.sendBytesMessage(b"x" * 40_000)
+            await waiting
+
+        recorder = Recorder(negotiationStarted=started)
+        server = self.serve(recorder, highWaterMark=65536, maxSendBuffer=65536)
+        peer = server.open()
+        self.assertEqual(peer.response.status, 500)
+        self.assertFalse(peer.isConnected)
+        self.assertTrue(waiting.called)
+
+    def test_losingInNegotiationStarted(self) -> None:
+        """loseConnection in negotiationStarted closes behind the 101."""
+
+        def started(each: Recorder) -> None:
+            each.transport.sendTextMessage("sorry")
+            each.transport.loseConnection(4000, "no")
+
+        peer = self.serve(Recorder(negotiationStarted=started)).open()
+        self.assertEqual(peer.messages, ["sorry"])
+        self.assertEqual(peer.closeFrame, (4000, "no"))
+        peer.send(closing(4000))
+        self.assertFalse(peer.isConnected)
+
+    def test_losingAndWaiting(self) -> None:
+        """That ends after ``closeTimeout`` also when the answer never comes."""
+
+        def started(each: Recorder) -> Deferred[None]:
+            each.transport.loseConnection()
+            return Deferred()
+
+        peer = self.serve(Recorder(negotiationStarted=started)).open()
+        peer.advance(10.25)
+        self.assertFalse(peer.isConnected)
+
+    def test_abortingInNegotiationStarted(self) -> None:
+        """abortConnection in negotiationStarted ends all, whatever follows."""
+
+        def aborting(each: Recorder) -> None:
+            each.transport.abortConnection()
+
+        def raising(each: Recorder) -> None:
+            aborting(each)
+            raise HandshakeRejected(403)
+
+        for started in (aborting, raising):
+            peer = self.serve(Recorder(negotiationStarted=started)).open()
+            peer.server.turn()
+            self.assertFalse(peer.isConnected)
+            self.assertEqual(peer.transport.writes, [])
+
+    def test_failingInNegotiationStarted(self) -> None:
+        """failConnection before the 101 is a refusal; a second one is nothing."""
+
+        def failing(each: Recorder) -> None:
+            wire: Any = each.transport
+            wire.failConnection(InternalError("broken"))
+            wire.failConnection(InternalError("broken"))
+
+        peer = self.serve(Recorder(negotiationStarted=failing)).open()
+        self.assertEqual(peer.response.status, 500)
+        self.assertFalse(peer.isConnected)
+
+    def test_vanishingInEachPhase(self) -> None:
+        """Hooks are called as far as the connection came, connectionLost for those whom
+        negotiationStarted was called for."""
+        for sent, expected in (
+            (b"", []),
+            (request()[:20], []),
+            (
+                request() + text("x")[:3],
+                ["negotiationStarted", "negotiationFinished", "connectionLost"],
+            ),
+        ):
+            for leave in (Peer.hangUp, Peer.vanish):
+                recorder = Recorder()
+                server = self.serve(recorder)
+                peer = server.connect()
+                peer.send(sent)
+                leave(peer)
+                self.assertEqual(recorder.names, expected)
+                self.assertEqual(server.factory.connections, set())
+
+    def test_failingWhenOpen(self) -> None:
+        """failConnection behind the 101 sends a Close frame."""
+        recorder = Recorder()
+        peer = self.opened(recorder)
+        peer.protocol.failConnection(InternalError("broken"))
+        peer.pump()
+        self.assertEqual(peer.closeFrame, (1011, "broken"))
+
+    def test_duckTyped(self) -> None:
+        """A class with the hooks of ``twisted.web.websocket`` and no others works."""
+        calls: list[Any] = []
+
+        class Application:
+            def negotiationStarted(self, transport: Any) -> None:
+                self.transport = transport
+
+            def negotiationFinished(self) -> None:
+                calls.append("finished")
+
+            def textMessageReceived(self, data: str) -> None:
+                self.transport.sendTextMessage(data.upper())
+
+            def bytesMessageReceived(self, data: bytes) -> None:
+                self.transport.sendBytesMessage(data * 2)
+
+            def connectionLost(self, reason: Any) -> None:
+                calls.append(reason.value.code)
+
+        peer = self.serve(Application).open()
+        peer.send(frame(0x89, b"p"), frame(PONG, b"q"), text("a"), frame(0x82, b"b"))
+        self.assertEqual(peer.messages, ["A", b"bb"])
+        peer.send(closing(1001))
+        self.assertEqual(calls, ["finished", 1001])
+
+
+class ShutDownTests(WireTestCase):
+    """A server that goes away, for each phase of a connection."""
+
+    def test_T04_head(self) -> None:
+        """A connection that has not finished its request is closed."""
+        server = self.serve()
+        peer = server.connect()
+        peer.send(request()[:20])
+        done = server.factory.closeConnections()
+        peer.pump()
+        self.assertFalse(peer.isConnected)
+        self.assertEqual(peer.received, b"")
+        self.successResultOf(done)
+
+    def test_T04_lateBytes(self) -> None:
+        """What still comes then is dropped, whole lines and too long ones."""
+        server = self.serve()
+        peer = server.connect(secure=True)
+        peer.protocol.handshakeCompleted()
+        server.factory.closeConnections()
+        peer.send(b"GET / HTTP/1.1\r\n")
+        peer.send(b"x" * 9000)
+        self.assertEqual(peer.received, b"")
+        peer.hangUp()
+
+    def test_T04_decision(self) -> None:
+        """One that is being decided on gets 503, and the decision is cancelled."""
+        cancelled: list[object] = []
+        waiting = self.record(negotiationStarted=lambda _: Deferred(cancelled.append))
+        decide: Any
+        for decide in (lambda _: Deferred(cancelled.append), lambda _: waiting):
+            server = self.serve(decide)
+            peer = server.open()
+            done = server.factory.closeConnections()
+            peer.pump()
+            self.assertEqual(peer.response.status, 503)
+            self.assertEqual(peer.response.headers["retry-after"], "10")
+            self.assertEqual(len(cancelled), 1)
+            self.assertFalse(peer.isConnected)
+            self.successResultOf(done)
+            cancelled.clear()
+
+    def test_T04_decidedInSpite(self) -> None:
+        """A decision that comes all the same is too late."""
+
+        async def stubborn(_: Request) -> Recorder:
+            with contextlib.suppress(CancelledError):
+                await Deferred()
+            return recorder
+
+        recorder = Recorder()
+        server = self.serve(stubborn)
+        peer = server.open()
+        server.factory.closeConnections()
+        peer.pump()
+        self.assertEqual(peer.response.status, 503)
+        self.assertEqual(recorder.calls, [])
+
+    def test_T04_refused(self) -> None:
+        """One that was refused is left to its end."""
+        server = self.serve()
+        peer = server.connect()
+        peer.send(request("Content-Length: 1000"))
+        server.factory.closeConnections()
+        peer.pump()
+        self.assertEqual(peer.received.count(b"HTTP/1.1"), 1)
+
+    def test_T04_open(self) -> None:
+        """An open one is closed with the code and reason given."""
+        server = self.serve()
+        peer = server.open()
+        done = server.factory.closeConnections(1012, "restart")
+        peer.pump()
+        self.assertEqual(peer.closeFrame, (1012, "restart"))
+        self.assertNoResult(done)
+        peer.send(closing(1012))
+        self.successResultOf(done)
+
+    def test_T04_aborted(self) -> None:
+        """One that was aborted just now is left alone."""
+        decision: Deferred[Any] = Deferred()
+        server = self.serve(lambda _: decision)
+        peer = server.open()
+        server.factory.abortConnections()
+        done = server.factory.closeConnections()
+        server.turn()
+        self.successResultOf(done)
+        self.assertEqual(peer.transport.writes, [])
+
+
+class PlainTests(WireTestCase):
+    """Requests for pages, handed to twisted.web."""
+
+    def site(self, **arguments: Any) -> Server:
+        """Make a server with a site that has a page."""
+        server = self.serve(**arguments)
+
+        class Page(Resource):
+            isLeaf = True
+
+            def render_GET(self, asked: Any) -> bytes:
+                connection = asked.getHeader("connection")
+                return f"<{asked.uri.decode()} {connection}>".encode()
+
+        server.factory.site = Site(Page(), reactor=server.clock)
+        return server
+
+    def test_H19_page(self) -> None:
+        """A GET gets its page, and the connection ends behind it although the client
+        asked for more: it cannot come back for WebSocket."""
+        for segment in (1, 1 << 16):
+            peer = self.site().connect()
+            keep = plainGet("Connection: keep-alive", "Keep-Alive: timeout=5")
+            peer.send(keep + plainGet(target="/second"), segment=segment)
+            self.assertEqual(peer.response.status, 200)
+            self.assertEqual(peer.response.headers["connection"], "close")
+            self.assertEqual(peer.response.body, b"</ close>")
+            self.assertFalse(peer.isConnected)
+
+    def test_head(self) -> None:
+        """A HEAD gets the head."""
+        peer = self.site().connect()
+        peer.send(plainGet(method="HEAD"))
+        self.assertEqual((peer.response.status, peer.response.body), (200, b""))
+        self.assertFalse(peer.isConnected)
+
+    def test_oldVersion(self) -> None:
+        """A GET of HTTP/1.0 without Host gets its page, too."""
+        peer = self.site().connect()
+        peer.send(b"GET /old HTTP/1.0\r\n\r\n")
+        self.assertIn(b"</old close>", peer.received)
+        self.assertFalse(peer.isConnected)
+
+    def test_otherMethods(self) -> None:
+        """Other methods are 405, bodies 400; neither reaches the site."""
+        for data, status in (
+            (plainGet("Content-Length: 3", method="POST") + b"abc", 405),
+            (plainGet(method="OPTIONS"), 405),
+            (plainGet("Content-Length: 3") + b"abc", 400),
+            (plainGet("Transfer-Encoding: chunked"), 400),
+        ):
+            peer = self.site().connect()
+            peer.send(data)
+            self.assertEqual(peer.response.status, status)
+            if status == 405:
+                self.assertEqual(peer.response.headers["allow"], "GET, HEAD")
+            peer.hangUp()
+            self.assertFalse(peer.isConnected)
+
+    def test_path(self) -> None:
+        """On the path of the WebSocket a plain request gets 426, elsewhere its page;
+        a request for WebSocket elsewhere gets 404."""
+        peer = self.site(path="/").connect()
+        peer.send(plainGet())
+        self.assertEqual(peer.response.status, 200)
+        for data, status in (
+            (plainGet(target="/ws?x"), 426),
+            (plainGet(target="/"), 200),
+            (b"GET /ws?x HTTP/1.0\r\n\r\n", 426),
+            (request(target="/ws?x"), 101),
+            (request(target="/"), 404),
+            (request(target="/ws/"), 404),
+        ):
+            peer = self.site(path="/ws").connect()
+            peer.send(data)
+            self.assertEqual(peer.response.status, status, data)
+
+    def test_H18_limits(self) -> None:
+        """Pages count for the limits, too."""
+        server = self.site(maxConnections=1)
+        server.connect()
+        peer = server.connect()
+        peer.send(plainGet())
+        self.assertEqual(peer.response.status, 503)
+
+    def test_handOver(self) -> None:
+        """What comes behind the request, and the end, go to the successor; the server
+        leaves both to it when it shuts down."""
+        successor = RecordingSuccessor()
+
+        class Factory:
+            def buildProtocol(self, _: object) -> RecordingSuccessor:
+                return successor
+
+        server = self.serve(site=Factory())
+        peer = server.connect()
+        peer.send(plainGet("Cookie: a=b") + b"more")
+        peer.send(b" and more")
+        head = b"GET / HTTP/1.1\r\nHost: example.com\r\nCookie: a=b\r\n"
+        end = b"Connection: close\r\n\r\n"
+        self.assertEqual(successor.received, head + end + b"more and more")
+        done = server.factory.closeConnections()
+        self.assertTrue(peer.transport.reading)
+        peer.advance(30)
+        self.assertNoResult(done)
+        peer.hangUp()
+        self.assertIsNotNone(successor.lost)
+        self.successResultOf(done)
+
+    def test_aborted(self) -> None:
+        """Connections that were handed over are aborted with the others."""
+        server = self.serve(site=_Keeping())
+        peer = server.connect()
+        peer.send(plainGet())
+        done = server.factory.abortConnections()
+        server.turn()
+        self.assertFalse(peer.isConnected)
+        self.successResultOf(done)
+
+    def test_siteSaysNo(self) -> None:
+        """A site's factory that gives no protocol ends the connection."""
+
+        class Factory:
+            def buildProtocol(self, _: object) -> None:
+                return None
+
+        server = self.serve(site=Factory())
+        peer = server.connect()
+        peer.send(plainGet())
+        server.turn()
+        self.assertFalse(peer.isConnected)
+
+
+class _Keeping:
+    """A factory whose protocols keep their connection."""
+
+    def buildProtocol(self, _: object) -> RecordingSuccessor:
+        """Give one."""
+        return RecordingSuccessor()
+
+
+class LoopbackTests(WireTestCase):
+    """Whether the port is bound to loopback only."""
+
+    def test_ports(self) -> None:
+        """It is told from the port, TLS or not; a transport without one is not."""
+
+        class Inner:
+            server: Any = FakePort("127.0.0.1")
+
+        class Outer:
+            transport = Inner()
+
+        class Path:
+            def getHost(self) -> UNIXAddress:
+                return UNIXAddress(b"/run/x")
+
+        self.assertTrue(listensOnLoopbackOnly(Inner()))
+
+        class Outermost:
+            transport = Outer()
+
+        self.assertTrue(listensOnLoopbackOnly(Outer()))
+        self.assertTrue(listensOnLoopbackOnly(Outermost()))
+        Inner.server = FakePort("192.0.2.1")
+        self.assertFalse(listensOnLoopbackOnly(Inner()))
+        Inner.server = Path()
+        self.assertFalse(listensOnLoopbackOnly(Inner()))
+        self.assertFalse(listensOnLoopbackOnly(object()))
+
+
+class DefaultTests(WireTestCase):
+    """What the rows above rest on."""
+
+    def test_defaults(self) -> None:
+        """The limits are on by default."""
+        options = ServerOptions()
+        self.assertEqual(options.handshakeTimeout, 10)
+        self.assertEqual(options.maxHeaderLine, 8192)
+        self.assertEqual(options.maxHeadSize, 16384)
+        self.assertEqual(options.maxHeaders, 100)
+        self.assertEqual(options.maxConnections, 10_000)
+
+    def test_levels(self) -> None:
+        """Being accepted is for debugging, being refused is not an error."""
+        with capturedLogs() as events:
+            self.serve().open()
+            self.serve(lambda _: None).open()
+        levels = [each["log_level"] for each in events]
+        self.assertEqual(levels, [LogLevel.debug, LogLevel.info])
