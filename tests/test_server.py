@@ -114,7 +114,7 @@ class HandshakeTests(WireTestCase):
 
         server = self.serve()
         transport = FakeTransport(server.clock)
-        transport.setTcpNoDelay = refuse  # type: ignore[method-assign]
+        transport.setTcpNoDelay = refuse  # type: ignore[method-assign,assignment]
         peer = Peer(server, transport)
         server.peers.append(peer)
         peer.send(request())

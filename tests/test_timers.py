@@ -147,7 +147,9 @@ class DeadlinesTests(SynchronousTestCase):
         each = Looked(lambda now: times.pop(0) if times else None)
         self.deadlines.watch(each, 1002)
         self.clock.pump([0.125] * 100)
-        self.assertEqual([bucketOf(seen) for seen in each.seen], [1002, 1003, 1003, 1007.5])
+        self.assertEqual(
+            [bucketOf(seen) for seen in each.seen], [1002, 1003, 1003, 1007.5]
+        )
         self.assertEqual(self.calls(), [])
 
     def test_watchReplaces(self) -> None:

@@ -54,7 +54,8 @@ class WebSocketServerFactory(ServerFactory):
     :param site: a ``twisted.web.server.Site`` for requests that do not ask for
         WebSocket; without one they get 426
     :param reactor: the clock; by default the reactor that runs
-    :raises TypeError: the application is not callable and has no ``buildProtocol``
+    :raises TypeError: the application is not callable and has no ``buildProtocol``, or
+        it is a factory's class in place of an instance
     :raises ValueError: the path does not begin with a slash
     """
 
@@ -73,6 +74,14 @@ class WebSocketServerFactory(ServerFactory):
             raise TypeError(
                 f"{application!r} is neither a protocol class, nor a callable that "
                 f"takes a request, nor has it a buildProtocol method"
+            )
+        if (
+            isinstance(application, type)
+            and hasattr(application, "buildProtocol")
+            and not hasattr(application, "negotiationStarted")
+        ):
+            raise TypeError(
+                f"{application!r} is the class of a factory: give an instance of it"
             )
         if path is not None and not path.startswith("/"):
             raise ValueError(f"path {path!r} does not begin with a slash")
@@ -168,7 +177,7 @@ class WebSocketServerFactory(ServerFactory):
             # Under the PROXY protocol it is known only now.
             key = _addressKey(connection)
             self._countAddress(connection, key)
-            if self._perAddress[key] > mostEach:
+            if key is not None and self._perAddress[key] > mostEach:
                 raise BadHandshake(
                     503, "too many connections from this address", self.retryHeaders()
                 )
@@ -242,10 +251,13 @@ class WebSocketServerFactory(ServerFactory):
         return waiter
 
 
-def _addressKey(connection: ServerProtocol) -> str:
+def _addressKey(connection: ServerProtocol) -> str | None:
     """Give what a peer is counted by: its address, of IPv6 the /64 network, as that is
-    what one customer gets."""
-    host = getattr(connection.transport.getPeer(), "host", "")
+    what one customer gets. None for a peer without one, as on a UNIX socket: they are
+    not all the same, and would else share one limit."""
+    host = getattr(connection.transport.getPeer(), "host", None)
+    if host is None:
+        return None
     if ":" not in host:
         return str(host)
     address = IPv6Address(host.partition("%")[0])

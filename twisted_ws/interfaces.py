@@ -8,7 +8,7 @@ unchanged, without inheriting from anything.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Coroutine
 from typing import Any, Protocol, TypeAlias
 
 from twisted.internet.defer import Deferred, ensureDeferred
@@ -40,7 +40,7 @@ def asDeferred(result: Any) -> Deferred[Any]:
     """
     if isinstance(result, Deferred):
         return result
-    if hasattr(result, "send"):
+    if isinstance(result, Coroutine):
         return ensureDeferred(result)
 
     async def wait() -> Any:

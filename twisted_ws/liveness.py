@@ -95,7 +95,8 @@ class Liveness:
         error = self._overdueMessage(now) or self._silence(now)
         if error is not None:
             self.failConnection(error)
-        return self._nextDeadline()
+        # What was done may have ended it at once: connectionLost has seen to the rest.
+        return self._nextDeadline() if self._lost is None else None
 
     def _heardAgain(self, now: float) -> None:
         """Reading was paused until now. What the peer sent was not read, so that its
@@ -103,9 +104,10 @@ class Liveness:
 
         :param now: seconds
         """
-        self._lastReceived = now
         if self._messageBegan is not None:
-            self._messageBegan = now
+            # Not now: pauses can be had for a ping, and would give a message for ever.
+            self._messageBegan += now - self._lastReceived
+        self._lastReceived = now
 
     def _overdueMessage(self, now: float) -> ConnectionFailed | None:
         """Find a message that takes longer than ``messageTimeout``."""

@@ -180,7 +180,8 @@ class WireProtocol(Liveness, Production, LineReceiver):
         """
         assert self._connection is not None  # noqa: S101
         self._events += events
-        self._held += size
+        # An event is an object of 50 bytes and more, also if its frame has 6.
+        self._held += size + 64 * len(events)
         if events and self._connection.state is State.CLOSED:
             # The answer to our Close frame. The application may be waiting for just
             # this in a hook, with whenClosed(), so it cannot wait for the hook.

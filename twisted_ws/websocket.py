@@ -133,7 +133,10 @@ class WebSocket:
         """
         self.transport.loseConnection(code, reason)
         self.discard()
-        return await self.transport.whenClosed()
+        closed = await self.transport.whenClosed()
+        # The hook that says so may come only after this.
+        self.finish(closed)
+        return closed
 
     async def __aenter__(self) -> WebSocket:
         return self
