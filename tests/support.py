@@ -24,6 +24,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import alsoProvides, implementer
 
+from twisted_ws.connection import Connection, Event
 from twisted_ws.factory import WebSocketServerFactory
 from twisted_ws.frames import FIN, FrameDecoder, Opcode, encodeFrame
 from twisted_ws.interfaces import WebSocketProtocol, WebSocketTransport
@@ -629,6 +630,18 @@ class Recorder(WebSocketProtocol):
         """Write it down."""
         self.reason = reason.value
         return self._called("connectionLost")
+
+
+def receiveAll(connection: Connection, data: bytes) -> list[Event]:
+    """Give all the events that some bytes bring, those of later turns included.
+
+    :param connection: takes the bytes
+    :param data: the bytes
+    """
+    events = connection.receive(data)
+    while connection.hasMore:
+        events += connection.receive(b"")
+    return events
 
 
 def echo(recorder: Recorder, message: str | bytes) -> None:

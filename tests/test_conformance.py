@@ -27,6 +27,8 @@ from twisted_ws.connection import (
 )
 from twisted_ws.options import Options
 
+from .support import receiveAll
+
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
 
 NO_STATUS = 1005
@@ -708,7 +710,7 @@ def check(
     connection = connect(role)
     events: list[Event] = []
     for segment in segments:
-        events += connection.receive(segment)
+        events += receiveAll(connection, segment)
     for event in events:
         if isinstance(event, Ping):
             pong = Frame(PONG, event.payload).write(key)

@@ -33,6 +33,8 @@ from twisted_ws.errors import (
 from twisted_ws.frames import FrameDecoder, encodeFrame
 from twisted_ws.options import Options
 
+from .support import receiveAll
+
 # First bytes of frames (RFC 6455 section 5.2): FIN and the opcode.
 CONTINUE, CONTINUE_END = 0x00, 0x80
 TEXT_BEGIN, TEXT = 0x01, 0x81
@@ -575,12 +577,12 @@ class LimitTests(SynchronousTestCase):
         """Without being told, a connection takes 131,072 fragments."""
         connection = Connection(Role.SERVER, Options())
         rest = toServer(CONTINUE, b"x") * 131_071
-        assert connection.receive(toServer(TEXT_BEGIN, b"x") + rest) == []
+        assert receiveAll(connection, toServer(TEXT_BEGIN, b"x") + rest) == []
         error = failure(connection.receive(toServer(CONTINUE_END)), "one more")
         assert error.closeCode == 1009
         connection = Connection(Role.SERVER, Options())
         data = toServer(BINARY_BEGIN, b"x") + rest[7:] + toServer(CONTINUE_END, b"x")
-        assert connection.receive(data) == [b"x" * 131_072]
+        assert receiveAll(connection, data) == [b"x" * 131_072]
 
     def test_F09_memoryOfFragments(self) -> None:
         """One-byte fragments take at most three times the memory of the bytes sent, and
@@ -597,7 +599,7 @@ class LimitTests(SynchronousTestCase):
             connection = server()
             with memory() as used:
                 for at in range(0, len(data), step):
-                    assert connection.receive(data[at : at + step]) == []
+                    assert receiveAll(connection, data[at : at + step]) == []
             # The frames of one segment are objects while it is handled.
             assert used.peak < 3 * len(data) + 16 * step, (what, used.peak)
             # Python itself keeps room for the next few thousand of them.

@@ -20,6 +20,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted_ws.errors import ConnectionFailed, ProtocolError
 from twisted_ws.frames import (
     FIN,
+    FRAMES_PER_FEED,
     MAX_CONTROL_PAYLOAD,
     RSV1,
     FrameDecoder,
@@ -723,13 +724,20 @@ class FrameCases(_Base):
             self.checkIdle(decoder, f"masked {masked}")
 
     def test_F13_manySmallFrames(self) -> None:
-        """Thousands of frames in one segment are all given back, in order."""
+        """Thousands of frames in one segment are all given back, in order, a limited
+        number at a time."""
         for masked in (False, True):
             key = KEY if masked else None
             expected = [(BINARY, b"%d" % number) for number in range(5000)]
             data = b"".join(writeFrame(*frame, key) for frame in expected)
             decoder = self.make(masked)
-            self.assertTrue(decoder.feed(data) == expected)
+            given = decoder.feed(data[:-1])
+            self.assertEqual(len(given), FRAMES_PER_FEED)
+            self.assertTrue(decoder.hasMore and decoder.isMidFrame)
+            given += decoder.feed(data[-1:])
+            while decoder.hasMore:
+                given += decoder.feed(b"")
+            self.assertTrue(given == expected)
             self.checkIdle(decoder, f"masked {masked}")
 
     # Any frames, any bytes

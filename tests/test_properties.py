@@ -23,6 +23,8 @@ from twisted_ws.errors import ConnectionFailed
 from twisted_ws.frames import encodeFrame
 from twisted_ws.options import Options
 
+from .support import receiveAll as takeAll
+
 # So small that random messages go over them now and then.
 LIMITS = Options(maxMessageSize=20, maxFragments=3)
 
@@ -127,7 +129,7 @@ def describe(event: Event) -> object:
 
 def receiveAll(connection: Connection, segments: Sequence[bytes]) -> list[object]:
     """Feed segments to a connection."""
-    return [describe(event) for each in segments for event in connection.receive(each)]
+    return [describe(event) for each in segments for event in takeAll(connection, each)]
 
 
 class PropertyTests(SynchronousTestCase):
@@ -164,7 +166,7 @@ class PropertyTests(SynchronousTestCase):
         connection = Connection(role, LIMITS)
         isOver = False
         for segment in split(data, points):
-            for event in connection.receive(segment):
+            for event in takeAll(connection, segment):
                 assert not isOver, event
                 isOver = self._answer(connection, event)
         assert isOver == (connection.outcome != (1006, ""))
@@ -214,7 +216,7 @@ class PropertyTests(SynchronousTestCase):
             event
             for (_, data), points in pieces
             for segment in split(data, points)
-            for event in connection.receive(segment)
+            for event in takeAll(connection, segment)
         ]
         for event in events[:-1]:
             assert isinstance(event, (str, bytes, Ping, Pong)), event
@@ -274,7 +276,7 @@ class RoundTripTests(SynchronousTestCase):
             wire += b"".join(send(sender, event) for event in sent)
         received: list[Event] = []
         for segment in split(wire, [*points, len(wire) // 2]):
-            received += receiver.receive(segment)
+            received += takeAll(receiver, segment)
         assert [describe(each) for each in received] == [
             describe(each) for each in expected
         ]

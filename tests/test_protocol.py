@@ -162,6 +162,9 @@ class WireTests(WireTestCase):
         self.failed(1009, frame(0x01), frame(0x00) * 100, maxFragments=100)
         peer = self.opened(Recorder())
         peer.send(frame(0x01), frame(0x00) * 131_071)
+        while peer.unread:
+            peer.advance(0)
+        peer.advance(0)
         self.assertIsNone(peer.closeFrame)
         peer.send(frame(0x00))
         self.assertEqual(peer.closeFrame and peer.closeFrame[0], 1009)
@@ -506,6 +509,22 @@ class HookTests(WireTestCase):
                 self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
                 peer.hangUp()
                 self.assertEqual(recorder.reason.code, 1011)
+
+    def test_failingWithWhateverIsRaised(self) -> None:
+        """Whatever a hook raises ends its own connection only, and wholly: what is no
+        Exception, too."""
+
+        def throw(*_: Any) -> None:
+            raise SystemExit("broken")
+
+        for name in ("negotiationFinished", "textMessageReceived"):
+            recorder = Recorder(**{name: throw})
+            peer = self.opened(recorder)
+            peer.send(text("a"))
+            self.assertEqual(peer.closeFrame, (1011, "internal error"))
+            peer.hangUp()
+            self.assertEqual(recorder.reason.code, 1011)
+            self.assertEqual(len(self.flushLoggedErrors(SystemExit)), 1)
 
     def test_failingSendHooks(self) -> None:
         """The same for the hooks that tell of the send buffer."""

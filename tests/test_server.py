@@ -326,10 +326,12 @@ class HandshakeTests(WireTestCase):
         self.refused(request()[:-2] + b"\n", 400)
 
     def test_emptyLinesFirst(self) -> None:
-        """Empty lines before the request line are ignored, within the head's size."""
+        """A few empty lines before the request line are ignored; thousands, each of
+        which costs time, are not."""
         peer = self.answer(b"\r\n\r\n" + request())
         self.assertEqual(peer.response.status, 101)
-        self.refused(b"\r\n" * 8193, 431)
+        self.refused(b"\r\n" * 5, 400)
+        self.refused(b"\r\n" * 8193, 400)
 
     def test_H09_size(self) -> None:
         """A line over 8 KiB, a head over 16 KiB, over 100 header lines are 431; exactly
@@ -672,7 +674,7 @@ class HandshakeTests(WireTestCase):
             self.serve(lambda _: None).open(target="/chat?x=1")
         self.assertEqual(
             lines,
-            ["Refused GET /chat?… from 192.0.2.7:50123: 404 404 Not Found"],
+            ["Refused GET /chat?… from 192.0.2.7:50123: 404 Not Found"],
         )
 
     def test_S03_plaintextOnTLS(self) -> None:
@@ -1159,6 +1161,72 @@ class PlainTests(WireTestCase):
         peer.hangUp()
         self.assertIsNotNone(successor.lost)
         self.successResultOf(done)
+
+    def test_absoluteForm(self) -> None:
+        """A whole URL in the request line counts in place of the Host header, and is
+        handed over as a path and a Host header; Expect is not handed over."""
+        successor = RecordingSuccessor()
+
+        class Factory:
+            def buildProtocol(self, _: object) -> RecordingSuccessor:
+                return successor
+
+        peer = self.serve(site=Factory()).connect()
+        peer.send(
+            b"GET http://Example.com:81/a?b HTTP/1.1\r\nHost: other.example\r\n"
+            b"Expect: 100-continue\r\nX: y\r\n\r\n"
+        )
+        self.assertEqual(
+            successor.received,
+            b"GET /a?b HTTP/1.1\r\nX: y\r\nConnection: close\r\n"
+            b"Host: example.com:81\r\n\r\n",
+        )
+
+    def test_pageThatIsNotRead(self) -> None:
+        """A page has a minute for each piece of it, and ``closeTimeout`` for the end;
+        nobody holds a connection with one for ever."""
+        successor = RecordingSuccessor()
+
+        class Factory:
+            def buildProtocol(self, _: object) -> RecordingSuccessor:
+                return successor
+
+        server = self.serve(site=Factory())
+        peer = server.connect()
+        peer.send(plainGet())
+        transport = successor.transport
+        self.assertEqual(transport.getPeer(), peer.transport.getPeer())
+        for _ in range(3):
+            peer.advance(50)
+            transport.write(b"piece")
+        peer.advance(50)
+        transport.writeSequence([b"and ", b"more"])
+        peer.advance(59)
+        self.assertFalse(peer.transport.aborted)
+        peer.advance(2)
+        self.assertTrue(peer.transport.aborted)
+        self.assertEqual(bytes(peer.transport.received), b"piece" * 3 + b"and more")
+        for seconds, aborted in ((9, False), (2, True)):
+            if not aborted:
+                peer = server.connect(secure=True)
+                peer.send(plainGet())
+                successor.transport.write(b"all")
+                successor.transport.loseConnection()
+            peer.advance(seconds)
+            self.assertEqual(peer.transport.aborted, aborted)
+
+    def test_shutDownBeforeTheRequest(self) -> None:
+        """A connection that has not sent its request when the server shuts down is
+        closed, and aborted if that takes longer than ``closeTimeout``."""
+        server = self.serve()
+        peer = server.connect(secure=True)
+        peer.send(b"GET / HTTP/1.1\r\n")
+        done = server.factory.closeConnections()
+        peer.advance(9)
+        self.assertNoResult(done)
+        peer.advance(2)
+        self.successResultOf(done)
+        self.assertEqual(server.clock.getDelayedCalls(), [])
 
     def test_aborted(self) -> None:
         """Connections that were handed over are aborted with the others."""

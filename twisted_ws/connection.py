@@ -197,6 +197,12 @@ class Connection:
         return events
 
     @property
+    def hasMore(self) -> bool:
+        """Whether :meth:`receive` stopped in the middle of what it was given, to let
+        others have their turn: call it again, with nothing or more."""
+        return self._outcome is None and self._decoder.hasMore
+
+    @property
     def isMidMessage(self) -> bool:
         """Whether the peer has begun a message or frame and not ended it."""
         return self._opcode is not None or self._decoder.isMidFrame

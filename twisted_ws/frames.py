@@ -12,6 +12,7 @@ from .errors import ConnectionFailed, ProtocolError
 
 __all__ = [
     "FIN",
+    "FRAMES_PER_FEED",
     "MAX_CONTROL_PAYLOAD",
     "RSV1",
     "FrameDecoder",
@@ -26,6 +27,9 @@ RSV1 = 0x40
 """The first reserved bit; extensions give it a meaning (RFC 7692: compressed)."""
 MAX_CONTROL_PAYLOAD = 125
 """Most payload bytes of a Close, Ping or Pong frame."""
+FRAMES_PER_FEED = 1024
+"""Most frames that are decoded at a time: about 3 ms, after which others have their
+turn. One segment of 64 KiB can hold ten times as many."""
 
 
 class Opcode(IntEnum):
@@ -143,6 +147,7 @@ class FrameDecoder:
         "_key",
         "_maskBit",
         "_payload",
+        "_rest",
         "_valid",
         "error",
         "partial",
@@ -155,6 +160,8 @@ class FrameDecoder:
         # A header of which the last bytes are still to come: 13 bytes at most.
         self._held = b""
         self._key = b""
+        # Whole frames that the last feed() left for the next one.
+        self._rest = b""
         self._payload: bytearray | None = None
         self.error: ConnectionFailed | None = None
         """What is wrong with the first bytes that are no frame; nothing is decoded
@@ -166,9 +173,15 @@ class FrameDecoder:
         """What the last segment brought of the pending frame's payload, unmasked."""
 
     @property
+    def hasMore(self) -> bool:
+        """Whether :meth:`feed` stopped at ``FRAMES_PER_FEED`` frames; the rest comes
+        with the next call."""
+        return bool(self._rest)
+
+    @property
     def isMidFrame(self) -> bool:
         """Whether a frame has begun and not ended."""
-        return self.pending is not None or bool(self._held)
+        return self.pending is not None or bool(self._held or self._rest)
 
     def feed(self, data: bytes) -> list[tuple[int, bytes]]:
         """Take a segment of the stream.
@@ -178,6 +191,9 @@ class FrameDecoder:
             unmasked payload
         """
         frames: list[tuple[int, bytes]] = []
+        if self._rest:
+            data = self._rest + data
+            self._rest = b""
         offset = 0
         if self.error is not None:
             return frames
@@ -237,6 +253,9 @@ class FrameDecoder:
             payload = data[start:stop]
             frames.append((first, mask(payload, key) if maskBit else payload))
             offset = stop
+            if len(frames) == FRAMES_PER_FEED:
+                self._rest = data[offset:]
+                return frames
         if offset < end:
             self._held = data[offset:]
         return frames

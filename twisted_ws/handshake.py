@@ -253,7 +253,7 @@ class ServerHandshake:
         :raises BadHandshake: 400
         """
         lengths = headers.getAll("Content-Length")
-        if "Transfer-Encoding" in headers or any(each != "0" for each in lengths):
+        if "Transfer-Encoding" in headers or lengths not in ([], ["0"]):
             raise BadHandshake(400, "a request has no body here", lingering=True)
 
     def _checkOrigin(

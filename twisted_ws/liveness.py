@@ -28,6 +28,7 @@ class Liveness:
     _clock: IReactorTime
     _deadlines: Deadlines
     _connection: Connection | None = None
+    _opened = False
     _lost: Failure | None = None
     _readingPaused = False
     _lastReceived = 0.0
@@ -124,7 +125,7 @@ class Liveness:
             elif now >= self._pingedAt + self.options.pingTimeout:
                 silent = now - self._lastReceived
                 return PeerSilent(f"no sign of life for {silent:.0f} seconds")
-        interval = self.options.pingInterval
+        interval = self.options.pingInterval if self._opened else 0
         if interval and self._pingedAt is None and now >= self._lastReceived + interval:
             self._pingedAt = now
             self._pings += 1

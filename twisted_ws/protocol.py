@@ -17,8 +17,8 @@ from enum import IntFlag
 from inspect import isawaitable
 from typing import Any
 
-from twisted.internet.defer import Deferred, succeed
-from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.protocols.basic import LineReceiver
@@ -39,10 +39,10 @@ from .errors import (
     InternalError,
     SlowConsumer,
 )
-from .handshake import Request
 from .interfaces import ClosedCleanly, ClosedUncleanly, asDeferred
 from .liveness import Liveness
 from .options import Options
+from .outgoing import Outgoing
 from .redaction import loggable
 from .sending import Production, SendBuffer
 from .timers import Deadlines
@@ -69,7 +69,7 @@ class Pause(IntFlag):
     """One segment brought very many events; the others come in later turns."""
 
 
-class WireProtocol(Liveness, Production, LineReceiver):
+class WireProtocol(Outgoing, Liveness, Production, LineReceiver):
     """One WebSocket connection on one transport, whichever end it is.
 
     It implements :class:`twisted_ws.interfaces.WebSocketTransport` for the application,
@@ -81,9 +81,6 @@ class WireProtocol(Liveness, Production, LineReceiver):
     """
 
     # Most of these are never set on most connections: a class attribute costs nothing.
-    extensions: tuple[str, ...] = ()
-    transport: Any
-    request: Request
     _application: Any = None
     _pendingBytes = b""
     _events: list[Event]
@@ -94,9 +91,6 @@ class WireProtocol(Liveness, Production, LineReceiver):
     _deaf = False
     _slice: IDelayedCall | None = None
     _finished = False
-    _drainWaiters: list[Deferred[None]] | None = None
-    _closeWaiters: list[Deferred[ConnectionClosed]] | None = None
-    _closed: ConnectionClosed | None = None
 
     def __init__(
         self, options: Options, clock: IReactorTime, deadlines: Deadlines
@@ -171,6 +165,8 @@ class WireProtocol(Liveness, Production, LineReceiver):
             self._hold(events, len(data))
         elif events:
             self._deliver(events)
+        elif connection.hasMore:
+            self._goOn()
 
     def _hold(self, events: list[Event], size: int) -> None:
         """Keep events until they may be delivered.
@@ -215,7 +211,8 @@ class WireProtocol(Liveness, Production, LineReceiver):
                     result = application.bytesMessageReceived(event)
                 else:
                     result = self._handleControl(event)
-            except Exception:
+            except BaseException:
+                # As Deferreds do: SystemExit and its like, too, are a broken hook.
                 self._hookFailed(Failure())
                 break
             if result is not None:
@@ -223,15 +220,20 @@ class WireProtocol(Liveness, Production, LineReceiver):
             if self._paused or self._deaf:
                 break
             if done == EVENTS_PER_SLICE and len(events) > done:
-                self._paused |= Pause.SLICE
-                self._slice = self._clock.callLater(0, self._nextSlice)
+                self._takeTurns()
                 break
         if done < len(events) and not self._deaf:
             # What came in while hooks ran stands in self._events already.
             self._events = events[done:] + self._events
         self._delivering = False
         self._sending.uncork()
-        if self._paused or self._events or self._readingPaused or self._lost:
+        if (
+            self._paused
+            or self._events
+            or self._readingPaused
+            or self._lost
+            or self._connection.hasMore  # type: ignore[union-attr]
+        ):
             self._goOn()
 
     def _handleControl(self, event: Event) -> Any:
@@ -259,7 +261,7 @@ class WireProtocol(Liveness, Production, LineReceiver):
         """Call a hook outside of :meth:`_deliver`, and wait for it if it asks to."""
         try:
             result = self._optionalHook(name, *arguments)
-        except Exception:
+        except BaseException:
             self._hookFailed(Failure())
             return
         if result is not None:
@@ -291,7 +293,7 @@ class WireProtocol(Liveness, Production, LineReceiver):
             # It waited for something when the connection ended: nobody's fault.
             return
         _log.failure(
-            "A hook of {application} failed; the connection ends with 1011",
+            "A hook of {application} failed",
             failure,
             application=type(self._application).__name__,
         )
@@ -317,10 +319,20 @@ class WireProtocol(Liveness, Production, LineReceiver):
             return
         if not self._events:
             self._held = 0
+            if self._connection is not None and self._connection.hasMore:
+                self._takeTurns()
         self._adjustReading()
+
+    def _takeTurns(self) -> None:
+        """Go on in a later turn of the reactor, so that others have theirs."""
+        if self._slice is None:
+            self._paused |= Pause.SLICE
+            self._slice = self._clock.callLater(0, self._nextSlice)
 
     def _nextSlice(self) -> None:
         self._slice = None
+        if not self._events and self._connection is not None:
+            self._events = self._connection.receive(b"")
         self._resume(Pause.SLICE)
 
     def _adjustReading(self) -> None:
@@ -348,33 +360,6 @@ class WireProtocol(Liveness, Production, LineReceiver):
             and connection.state in (State.CLOSE_SENT, State.CLOSED)
             and self._held <= self.options.maxMessageSize
         )
-
-    # Sending (the application's transport)
-
-    def sendTextMessage(self, text: str) -> None:
-        """See :class:`twisted_ws.interfaces.WebSocketTransport`."""
-        self._sending.write(self._connection.sendText(text))  # type: ignore[union-attr]
-
-    def sendBytesMessage(self, data: bytes) -> None:
-        """See :class:`twisted_ws.interfaces.WebSocketTransport`."""
-        self._sending.write(self._connection.sendBytes(data))  # type: ignore[union-attr]
-
-    def ping(self, payload: bytes = b"") -> None:
-        """See :class:`twisted_ws.interfaces.WebSocketTransport`."""
-        assert self._connection is not None  # noqa: S101
-        frame = self._connection.ping(payload)
-        self._lastPing = (bytes(payload), self._clock.seconds())
-        self._sending.write(frame)
-
-    @property
-    def bufferedAmount(self) -> int:
-        """See :class:`twisted_ws.interfaces.WebSocketTransport`."""
-        return self._sending.size
-
-    @property
-    def subprotocol(self) -> str | None:
-        """See :class:`twisted_ws.interfaces.WebSocketTransport`."""
-        return self.request.subprotocol
 
     # SendListener
 
@@ -559,25 +544,6 @@ class WireProtocol(Liveness, Production, LineReceiver):
     def _released(self) -> None:
         """Nothing more comes of this connection; a subclass tells its factory."""
 
-    def whenDrained(self) -> Deferred[None]:
-        """See :class:`twisted_ws.interfaces.WebSocketTransport`."""
-        waiter: Deferred[None] = Deferred()
-        if self._closed is not None:
-            waiter.errback(Failure(self._closed))
-        elif not self._sending.size:
-            waiter.callback(None)
-        else:
-            self._drainWaiters = [*(self._drainWaiters or ()), waiter]
-        return waiter
-
-    def whenClosed(self) -> Deferred[ConnectionClosed]:
-        """See :class:`twisted_ws.interfaces.WebSocketTransport`."""
-        if self._closed is not None:
-            return succeed(self._closed)
-        waiter: Deferred[ConnectionClosed] = Deferred()
-        self._closeWaiters = [*(self._closeWaiters or ()), waiter]
-        return waiter
-
     # What is said about it
 
     def _logFailure(self, error: ConnectionFailed) -> None:
@@ -587,13 +553,3 @@ class WireProtocol(Liveness, Production, LineReceiver):
             code=error.closeCode,
             why=loggable(error),
         )
-
-    def getPeer(self) -> IAddress:
-        """See :class:`twisted_ws.interfaces.WebSocketTransport`."""
-        peer: IAddress = self.transport.getPeer()
-        return peer
-
-    def getHost(self) -> IAddress:
-        """See :class:`twisted_ws.interfaces.WebSocketTransport`."""
-        host: IAddress = self.transport.getHost()
-        return host

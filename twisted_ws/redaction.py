@@ -35,8 +35,10 @@ def withoutQuery(target: str) -> str:
     :param target: as sent
     """
     path, question, _ = target.partition("?")
+    path, hash_, _ = path.partition("#")
+    question = question or hash_
     # User information of a target that is not a path may be a password.
-    if not path.startswith("/") and "@" in path:
+    if "@" in path and (path.startswith("//") or not path.startswith("/")):
         scheme, slashes, _ = path.partition("://")
         path = f"{scheme if slashes else ''}{slashes}…@{path.rpartition('@')[2]}"
     return loggable(f"{path}?…" if question else path)

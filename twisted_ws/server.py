@@ -8,6 +8,7 @@ not ask for WebSocket goes to twisted.web, if the factory has a site.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import suppress
 from email.utils import formatdate
 from inspect import isawaitable
@@ -42,6 +43,13 @@ from .tls import isSecure, peerCertificate
 __all__ = ["Admission", "ServerProtocol", "listensOnLoopbackOnly"]
 
 _log = Logger()
+
+_LEADING_EMPTY_LINES = 4
+"""Most empty lines before a request. Each costs a copy of the segment behind it, so
+thousands would take long."""
+_PAGE_TIMEOUT = 60.0
+"""Seconds that a page may take without a byte of it being written: its reader is gone,
+or never was one."""
 
 
 class Admission(Protocol):
@@ -169,7 +177,10 @@ class ServerProtocol(WireProtocol):
                 self._lines.append(line)
         elif self._lines:
             self._headReceived(self._lines)
-        # Else an empty line before the request line, to be ignored (RFC 9112 2.2).
+        elif self._headSize > _LEADING_EMPTY_LINES * 2:
+            why = "empty lines before the request line"
+            self._refuse(BadHandshake(400, why, lingering=True))
+        # Else one that is to be ignored (RFC 9112 section 2.2).
 
     def lineLengthExceeded(self, line: bytes) -> None:
         """A line is longer than ``maxHeaderLine``.
@@ -183,13 +194,14 @@ class ServerProtocol(WireProtocol):
         self._lines = None
         self._deadlines.forget(self)
         self.setRawMode()  # type: ignore[no-untyped-call]
+        self._where = "a request that is not HTTP"
         try:
             head = parseRequestHead(lines)
         except MalformedHead as error:
             self._refuse(BadHandshake(400, str(error), lingering=True))
             return
         self._method = head.method
-        self._where = f"{head.method} {withoutQuery(head.target)}"
+        self._where = f"{loggable(head.method, 20)} {withoutQuery(head.target)}"
         try:
             if plainRequest(head):
                 self._plainRequest(head, lines)
@@ -253,8 +265,19 @@ class ServerProtocol(WireProtocol):
             self._abort()
             return
         self._successor = successor
-        successor.makeConnection(self.transport)
-        successor.dataReceived(_withoutKeepAlive(lines))
+        self._pageProgress()
+        successor.makeConnection(_PageTransport(self.transport, self))
+        successor.dataReceived(_singleRequest(head, lines))
+
+    def _pageProgress(self) -> None:
+        """Something of a page was written: it may take that long again."""
+        self._endBy = self._clock.seconds() + _PAGE_TIMEOUT
+        if not self.watchedUntil:
+            self._watch()
+
+    def _pageWritten(self) -> None:
+        """The page is written; what remains is to send it and to close."""
+        self._setEnd()
 
     # The decision
 
@@ -268,7 +291,7 @@ class ServerProtocol(WireProtocol):
         self._pendingBytes = pending
         try:
             result = self.factory.protocolForRequest(request)
-        except Exception:
+        except BaseException:
             self._decisionFailed(Failure())
             return
         self._whenDecided(result, self._decided)
@@ -307,7 +330,7 @@ class ServerProtocol(WireProtocol):
         self._prepare(Connection(Role.SERVER, self.options))
         try:
             result = application.negotiationStarted(self)
-        except Exception:
+        except BaseException:
             self._decisionFailed(Failure())
             return
         self._whenDecided(result, self._accepted)
@@ -357,13 +380,12 @@ class ServerProtocol(WireProtocol):
 
     def _refuse(self, rejection: HandshakeRejected) -> None:
         """Answer with a complete HTTP response and close the connection behind it."""
-        why = getattr(rejection, "why", str(rejection))
+        why = getattr(rejection, "why", "")
         _log.info(
-            "Refused {where} from {peer}: {status} {why}",
+            "Refused {where} from {peer}: {why}",
             where=self._where,
             peer=self._peer(),
-            status=rejection.status,
-            why=why,
+            why=f"{rejection.status} {why}" if why else str(rejection),
         )
         self._lines = None
         self._refused = True
@@ -437,6 +459,7 @@ class ServerProtocol(WireProtocol):
         elif self._lines is not None:
             self._lines = None
             self._refused = self._deaf = True
+            self._setEnd()
             self.transport.loseConnection()
         else:
             self._refuse(HandshakeRejected(503, self.factory.retryHeaders()))
@@ -452,18 +475,51 @@ def _tooLarge(what: str) -> BadHandshake:
     return BadHandshake(431, f"the request has {what}", lingering=True)
 
 
-def _withoutKeepAlive(lines: list[bytes]) -> bytes:
+def _singleRequest(head: RequestHead, lines: list[bytes]) -> bytes:
     """Write a request head anew so that its response ends the connection.
 
     The connection is handed over whole, and twisted.web cannot hand it back for a
-    WebSocket handshake in a later request.
+    WebSocket handshake in a later request. A whole URL in the request line becomes a
+    path and a Host header, which is all that twisted.web reads.
     """
+    dropped = {b"connection", b"keep-alive", b"expect"}
+    added = [b"Connection: close"]
+    first = lines[0]
+    if not head.target.startswith("/") and head.version >= (1, 1):
+        authority, path, query = readTarget(head)
+        port = "" if authority.port is None else f":{authority.port}"
+        target = f"{path}?{query}" if query else path
+        first = f"{head.method} {target} HTTP/1.1".encode("ascii")
+        dropped.add(b"host")
+        added.append(f"Host: {authority.host}{port}".encode("ascii"))
     kept = [
-        line
-        for line in lines
-        if line.partition(b":")[0].lower() not in (b"connection", b"keep-alive")
+        line for line in lines[1:] if line.partition(b":")[0].lower() not in dropped
     ]
-    return b"\r\n".join([*kept, b"Connection: close", b"", b""])
+    return b"\r\n".join([first, *kept, *added, b"", b""])
+
+
+class _PageTransport:
+    """The transport as twisted.web gets it: the same, but what is written is noticed,
+    so that a page whose reader does not read does not stay for ever."""
+
+    def __init__(self, transport: Any, connection: ServerProtocol) -> None:
+        self._transport = transport
+        self._connection = connection
+
+    def write(self, data: bytes) -> None:
+        self._connection._pageProgress()
+        self._transport.write(data)
+
+    def writeSequence(self, data: Iterable[bytes]) -> None:
+        self._connection._pageProgress()
+        self._transport.writeSequence(data)
+
+    def loseConnection(self) -> None:
+        self._connection._pageWritten()
+        self._transport.loseConnection()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
 
 
 def _describeTLSError(error: object) -> str:
