@@ -296,8 +296,8 @@ class WireTests(WireTestCase):
         self.assertTrue(recorder.reason.wasClean)
 
     def test_F12_refilledWhenDrained(self) -> None:
-        """A hook that fills the buffer again when it is told that it is empty does not
-        have the peer read meanwhile."""
+        """However fast the buffer is filled again when it is empty, one segment is read
+        from the peer before reading pauses again."""
         left = [b"z" * 70_000]
 
         def drained(each: Recorder) -> None:
@@ -314,11 +314,32 @@ class WireTests(WireTestCase):
             recorder.names[2:],
             ["sendBufferFull", "sendBufferDrained", "sendBufferFull"],
         )
-        self.assertFalse(peer.transport.reading)
+        self.assertTrue(peer.transport.reading)
         self.assertEqual(waiting, [])
+        peer.send(text("read"), segment=100)
+        self.assertEqual(recorder.messages, ["read"])
+        self.assertFalse(peer.transport.reading)
         peer.transport.flush()
         self.assertTrue(peer.transport.reading)
         self.assertEqual(waiting, [None])
+
+    def test_closeIsFoundWhileSending(self) -> None:
+        """The Close frame of a peer is found although the application never stops
+        sending more than the transport takes."""
+
+        def more(each: Recorder) -> None:
+            each.transport.sendBytesMessage(b"z" * 100_000)
+
+        recorder = Recorder(sendBufferDrained=more)
+        peer = self.opened(recorder)
+        peer.reads = False
+        more(recorder)
+        for _ in range(3):
+            peer.transport.flush()
+        peer.send(closing(4000))
+        peer.reads = True
+        peer.pump()
+        self.assertEqual(peer.closeFrame, (4000, ""))
 
     def test_F13_slices(self) -> None:
         """A segment of thousands of frames is delivered in slices, between which other
@@ -1254,7 +1275,7 @@ class ProducerTests(WireTestCase):
 
     def test_pushRefills(self) -> None:
         """One that fills the buffer within resumeProducing is left paused, and reading
-        as well."""
+        too, when a segment was read."""
         recorder = Recorder()
         peer = self.opened(recorder)
         wire = recorder.transport
@@ -1265,6 +1286,7 @@ class ProducerTests(WireTestCase):
         producer.resumeProducing = lambda: wire.sendBytesMessage(b"y" * 70_000)  # type: ignore[method-assign]
         peer.transport.flush()
         self.assertEqual(producer.told, ["pause", "pause"])
+        peer.send(text("read"))
         self.assertFalse(peer.transport.reading)
 
     def test_pull(self) -> None:

@@ -86,6 +86,7 @@ class WireProtocol(Outgoing, Liveness, Production, LineReceiver):
     _events: list[Event]
     _held = 0
     _hooksRunning = 0
+    _owesReading = False
     _paused = 0
     _delivering = False
     _deaf = False
@@ -167,6 +168,10 @@ class WireProtocol(Outgoing, Liveness, Production, LineReceiver):
             self._deliver(events)
         elif connection.hasMore:
             self._goOn()
+        if self._owesReading:
+            self._owesReading = False
+            if self._sending.isFull:
+                self._pause(Pause.SENDING)
 
     def _hold(self, events: list[Event], size: int) -> None:
         """Keep events until they may be delivered.
@@ -365,17 +370,19 @@ class WireProtocol(Outgoing, Liveness, Production, LineReceiver):
 
     def sendBufferFilled(self) -> None:
         """The peer reads slower than it is sent to."""
-        self._pause(Pause.SENDING)
+        if not self._owesReading:
+            self._pause(Pause.SENDING)
         self._pauseProducer()
         self._callHook("sendBufferFull")
 
     def sendBufferEmptied(self) -> None:
         """The peer has caught up."""
+        # However fast it is filled up again: something is read in between, or the Close
+        # frame of a peer that reads all it is sent would never be found.
+        self._owesReading = True
         self._callHook("sendBufferDrained")
         self._resumeProducer()
-        # Unless hook or producer have filled it up again.
-        if not self._sending.isFull:
-            self._resume(Pause.SENDING)
+        self._resume(Pause.SENDING)
 
     def roomToSend(self) -> None:
         """Everything has been written below."""
