@@ -30,6 +30,7 @@ TWISTED = (
     "tls",
     "liveness",
     "sending",
+    "outgoing",
     "protocol",
     "server",
     "websocket",

@@ -303,7 +303,6 @@ class ListeningTests(OptionsCase):
             "nosuch:80",
             "ssl:443",
             "ssl:443:privateKey=/nowhere.pem",
-            "systemd:domain=INET:index=5",
         ):
             self.assertRefused((f"--listen={text}",), f"--listen: {text!r}", "Error")
 

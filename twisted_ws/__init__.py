@@ -21,7 +21,7 @@ from .interfaces import WebSocketProtocol, WebSocketTransport
 from .options import ServerOptions
 from .service import WebSocketService
 from .tls import TLSServerEndpoint, loadContext, selfSignedContext
-from .websocket import WebSocket
+from .websocket import HandlerProtocol, WebSocket
 
 __version__ = "0.1.0"
 
@@ -29,6 +29,7 @@ __all__ = [
     "ApplicationFactory",
     "CloseCode",
     "ConnectionClosed",
+    "HandlerProtocol",
     "HandshakeError",
     "HandshakeRejected",
     "Headers",

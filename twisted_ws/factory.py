@@ -47,7 +47,8 @@ class WebSocketServerFactory(ServerFactory):
     Memory: for each connection as :class:`twisted_ws.options.Options` says, times
     ``maxConnections``.
 
-    :param application: what to run; see :data:`Application`
+    :param application: what to run; see :data:`Application`. A handler, which takes a
+        ``WebSocket``, goes to :meth:`fromHandler` instead.
     :param options: limits, origins, hosts, subprotocols
     :param path: where WebSocket is served, such as ``/chat``; elsewhere requests for
         it get 404. None serves it on every path.

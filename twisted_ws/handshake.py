@@ -10,6 +10,7 @@ from __future__ import annotations
 import binascii
 from base64 import b64decode, b64encode
 from hashlib import sha1
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from .errors import RESPONSE_FRAMING, BadHandshake, HandshakeRejected
@@ -138,11 +139,11 @@ class Request:
         """Extensions that the client offers: names with their parameters."""
         self.responseHeaders = ResponseHeaders()
         """Headers that go out with the 101."""
-        self.peer: object = None
+        self.peer: Any = None
         """Address of the peer (a Twisted ``IAddress``)."""
-        self.localAddress: object = None
+        self.localAddress: Any = None
         """Address that the peer connected to (a Twisted ``IAddress``)."""
-        self.peerCertificate: object = None
+        self.peerCertificate: Any = None
         """The TLS client's certificate (``OpenSSL.crypto.X509``), if it sent one."""
         self._subprotocol: str | None = None
 

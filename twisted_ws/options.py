@@ -175,14 +175,14 @@ class Options:
         if self.highWaterMark > self.maxSendBuffer:
             raise InvalidOption(
                 "highWaterMark",
-                f"{self.highWaterMark} is over maxSendBuffer ({self.maxSendBuffer}), "
-                f"so reading would never pause: lower one or raise the other",
+                f"{self.highWaterMark} is over maxSendBuffer, {self.maxSendBuffer}, so "
+                f"reading would never pause: lower the one or raise the other",
             )
         if self.maxHeaderLine > self.maxHeadSize:
             raise InvalidOption(
                 "maxHeaderLine",
-                f"{self.maxHeaderLine} is over maxHeadSize ({self.maxHeadSize}): "
-                f"lower one or raise the other",
+                f"{self.maxHeaderLine} is over maxHeadSize, {self.maxHeadSize}: lower "
+                f"the one or raise the other",
             )
 
 
@@ -278,6 +278,12 @@ class ServerOptions(Options):
                 raise InvalidOption(
                     "subprotocols", f"{name!r} is not a token, as RFC 6455 wants it"
                 )
+        for listed, anything in (
+            ("allowedOrigins", "dangerouslyAllowAnyOrigin"),
+            ("allowedHosts", "dangerouslyAllowAnyHost"),
+        ):
+            if getattr(self, listed) and getattr(self, anything):
+                raise InvalidOption(listed, "a list, while any is allowed: drop one")
         # Read now, so that a mistake shows when the options are made.
         self.readAllowedOrigins()
         self.readAllowedHosts()
@@ -300,7 +306,8 @@ class ServerOptions(Options):
             except ValueError as error:
                 raise InvalidOption(
                     "allowedOrigins",
-                    f"{text!r} is {error}, such as https://example.com",
+                    f"{text!r} is not an origin such as https://example.com, without a "
+                    f"slash at the end: {error}",
                 ) from None
         return frozenset(found)
 
@@ -315,7 +322,8 @@ class ServerOptions(Options):
                 found.append(parseAuthority(text))
             except ValueError as error:
                 raise InvalidOption(
-                    "allowedHosts", f"{text!r} is {error}, such as example.com"
+                    "allowedHosts",
+                    f"{text!r} is not a host such as example.com: {error}",
                 ) from None
         return tuple(found)
 

@@ -556,7 +556,13 @@ class WireProtocol(Outgoing, Liveness, Production, LineReceiver):
     def _logFailure(self, error: ConnectionFailed) -> None:
         _log.info(
             "Closing WebSocket from {peer} with {code}: {why}",
-            peer=loggable(self.getPeer()),
+            peer=self._peer(),
             code=error.closeCode,
             why=loggable(error),
         )
+
+    def _peer(self) -> str:
+        """Name the peer, for logs."""
+        peer: Any = self.transport.getPeer()
+        host = getattr(peer, "host", None)
+        return loggable(peer if host is None else f"{host}:{peer.port}")

@@ -465,11 +465,6 @@ class ServerProtocol(WireProtocol):
             self._refuse(HandshakeRejected(503, self.factory.retryHeaders()))
             self._cancelDecision()
 
-    def _peer(self) -> str:
-        peer: Any = self.transport.getPeer()
-        host = getattr(peer, "host", None)
-        return loggable(peer if host is None else f"{host}:{peer.port}")
-
 
 def _tooLarge(what: str) -> BadHandshake:
     return BadHandshake(431, f"the request has {what}", lingering=True)

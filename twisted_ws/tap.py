@@ -292,7 +292,8 @@ class Options(usage.Options):
         try:
             options = replace(factory.options, **given)
         except InvalidOption as error:
-            raise usage.UsageError(f"--{_flagOf(error.name)}: {error.why}") from None
+            text = f"{error.name}: {error.why}"
+            raise usage.UsageError(_withFlags(text)) from None
         if path is None:
             path = factory.path
         if self["web"] is None:
@@ -343,6 +344,11 @@ class Options(usage.Options):
             try:
                 endpoints.append(serverFromString(reactor, description))
             except Exception as error:
+                if description.startswith("systemd:") and isinstance(error, IndexError):
+                    raise usage.UsageError(
+                        f"--listen: {description!r}: systemd passed no such socket; is "
+                        f"the .socket unit active?"
+                    ) from None
                 # Parsers raise whatever comes to their mind; all of it is the user's.
                 raise usage.UsageError(
                     f"--listen: {description!r} is not an endpoint that can be used: "
@@ -382,10 +388,12 @@ for _field in fields(ServerOptions):
         )
 
 
-def _flagOf(fieldName: str) -> str:
-    """Give the flag of a field by the field's name."""
-    metadata = {each.name: each.metadata for each in fields(ServerOptions)}
-    return flagFor(fieldName, metadata[fieldName])
+def _withFlags(text: str) -> str:
+    """Put flags in place of the names of fields."""
+    for each in fields(ServerOptions):
+        flag = flagFor(each.name, each.metadata)
+        text = re.sub(rf"\b{each.name}\b", f"--{flag}", text)
+    return text
 
 
 def loadApplication(name: str | None) -> WebSocketServerFactory:

@@ -2,7 +2,8 @@
 
 Run it from the top of the checkout::
 
-    CERTIFICATE=/etc/ssl/fullchain-and-key.pem twistd -ny docs/examples/service.tac
+    PYTHONPATH=. CERTIFICATE=/etc/ssl/fullchain-and-key.pem \\
+        twistd -ny docs/examples/service.tac
 
 Without CERTIFICATE it makes one for localhost that nobody trusts.
 """
