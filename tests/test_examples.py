@@ -294,6 +294,20 @@ class HandlerTests(SynchronousTestCase):
             self.assertEqual(client.recv(PATIENCE), "Lift-off!")
 
 
+class MembersTests(SynchronousTestCase):
+    """docs/examples/members.py."""
+
+    skip = noClient
+
+    def test_members(self) -> None:
+        """A handler knows who was let in; others get a challenge."""
+        with serving("--protocol", "docs.examples.members.Members") as port:
+            with connect(port, "/?token=secret-of-ada") as client:
+                client.send("hello")
+                self.assertEqual(client.recv(PATIENCE), "ada says hello")
+            self.assertEqual(refusal(port).status, 401)
+
+
 class AuthenticationTests(SynchronousTestCase):
     """docs/examples/authentication.py."""
 
