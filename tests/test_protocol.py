@@ -341,6 +341,21 @@ class WireTests(WireTestCase):
         peer.pump()
         self.assertEqual(peer.closeFrame, (4000, ""))
 
+    def test_F13_fragments(self) -> None:
+        """Thousands of fragments in one segment, which bring no event, are decoded in
+        slices too."""
+        recorder = Recorder()
+        peer = self.opened(recorder)
+        data = frame(0x01) + frame(0x00) * 5000 + frame(0x80) + text("behind")
+        peer.send(data, segment=len(data))
+        self.assertEqual(recorder.messages, [])
+        self.assertFalse(peer.transport.reading)
+        for turn in range(1, 5):
+            peer.server.turn()
+            done = turn == 4
+            self.assertEqual(recorder.messages, ["", "behind"] if done else [])
+        self.assertTrue(peer.transport.reading)
+
     def test_F13_slices(self) -> None:
         """A segment of thousands of frames is delivered in slices, between which other
         connections have their turn and nothing more is read from the peer."""
