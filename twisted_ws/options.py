@@ -260,7 +260,8 @@ class ServerOptions(Options):
     )
     """Most connections from one peer address at a time; one more is refused with 503.
     0, the default, sets no limit, because everyone behind one proxy or one NAT shares
-    an address. An IPv6 peer counts by its /64 network."""
+    an address. An IPv6 peer counts by its /64 network; peers on UNIX sockets,
+    which have none, do not count."""
 
     retryAfter: int = knob(
         10,
