@@ -22,7 +22,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -31,9 +31,7 @@ from cryptography.x509.oid import NameOID
 from twisted.trial.unittest import SynchronousTestCase
 
 from docs.examples import testing
-
-if TYPE_CHECKING:
-    from websockets.sync.client import ClientConnection
+from tests.peers import WebSocketsClient
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "docs" / "examples"
@@ -145,24 +143,20 @@ def serving(
         yield int(child.find(_LISTENING)[1])
 
 
-def connect(port: int, path: str = "/", **arguments: Any) -> ClientConnection:
+def connect(port: int, path: str = "/", **arguments: Any) -> WebSocketsClient:
     """Connect with the package websockets.
 
     :param port: on loopback
     :param path: path and query
     :param arguments: further ones of its ``connect``
     """
-    from websockets.sync.client import connect as connectTo
-
     scheme = "ws" if arguments.get("ssl") is None else "wss"
-    connection: ClientConnection = connectTo(
+    return WebSocketsClient(
         f"{scheme}://127.0.0.1:{port}{path}",
-        proxy=None,
         open_timeout=PATIENCE,
         compression=None,
         **arguments,
     )
-    return connection
 
 
 def refusal(
@@ -509,15 +503,12 @@ class NginxTests(SynchronousTestCase):
                 self.assertEqual(client.recv(PATIENCE), "hello")
             self.assertEqual(self._refused(Origin="https://example.com"), 403)
 
-    def _connect(self, origin: str | None) -> ClientConnection:
-        from websockets.sync.client import connect as connectTo
-
-        return connectTo(
+    def _connect(self, origin: str | None) -> WebSocketsClient:
+        return WebSocketsClient(
             "wss://example.com/",
             sock=socket.create_connection(("127.0.0.1", self.port), PATIENCE),
             ssl=self.trusting,
-            origin=origin,  # type: ignore[arg-type]
-            proxy=None,
+            origin=origin,
             open_timeout=PATIENCE,
         )
 

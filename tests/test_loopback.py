@@ -27,6 +27,7 @@ from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 from twisted.python.failure import Failure
 
 from tests.clients import Client, connect, connectRaw, reactor, within
+from tests.peers import WebSocketsClient
 from twisted_ws import (
     ConnectionClosed,
     ServerOptions,
@@ -762,7 +763,7 @@ async def test_T04_restart() -> None:
 @pytest_twisted.ensureDeferred
 async def test_independentClient(secure: bool) -> None:
     """The client of PyPI's ``websockets`` echoes, pings and closes."""
-    blocking = pytest.importorskip("websockets.sync.client", reason="no websockets")
+    pytest.importorskip("websockets.asyncio.client", reason="no websockets")
     application = Recorder()
     done = threading.Event()
 
@@ -775,15 +776,15 @@ async def test_independentClient(secure: bool) -> None:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
         scheme = "wss" if secure else "ws"
-        with blocking.connect(
-            f"{scheme}://localhost:{port}/", ssl=context, proxy=None
+        with WebSocketsClient(
+            f"{scheme}://localhost:{port}/", ssl=context
         ) as webSocket:
             for message in ("text", b"binary", "", b"", "x" * MIB, b"y" * MIB):
                 webSocket.send(message)
-                assert webSocket.recv(timeout=10) == message
-            webSocket.send(iter(["frag", "men", "ted"]))
-            answer: str = webSocket.recv(timeout=10)
-            assert webSocket.ping().wait(10)
+                assert webSocket.recv() == message
+            webSocket.send(["frag", "men", "ted"])
+            answer: str = webSocket.recv()
+            webSocket.ping()
             webSocket.close(4001, "bye")
         done.set()
         return json.dumps([answer, webSocket.close_code])

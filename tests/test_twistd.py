@@ -24,6 +24,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.clients import BlockingClient, connectSocket
+from tests.peers import WebSocketsClient
 from tests.processes import (
     PATIENCE,
     Server,
@@ -127,7 +128,6 @@ class RunningTests(ProcessTests):
         """The client of PyPI's ``websockets`` is served over TLS, and told 1001."""
         try:
             from websockets.exceptions import ConnectionClosed
-            from websockets.sync.client import connect
         except ImportError:
             raise unittest.SkipTest("websockets is not installed") from None
         context = ssl.create_default_context()
@@ -135,11 +135,8 @@ class RunningTests(ProcessTests):
         context.verify_mode = ssl.CERT_NONE
         with (
             self.serve("--tls", "--subprotocol", "chat") as server,
-            connect(
-                f"wss://localhost:{server.port}/",
-                ssl=context,
-                subprotocols=["chat"],  # type: ignore[list-item]
-                proxy=None,
+            WebSocketsClient(
+                f"wss://localhost:{server.port}/", ssl=context, subprotocols=["chat"]
             ) as client,
         ):
             self.assertEqual(client.subprotocol, "chat")
