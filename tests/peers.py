@@ -51,6 +51,9 @@ class WebSocketsClient:
         try:
             self.close()
         finally:
+            # Python 3.10 warns of a TLS transport that only the peer has closed.
+            self._connection.transport.abort()
+            self._loop.run_until_complete(asyncio.sleep(0))
             self._loop.run_until_complete(self._loop.shutdown_asyncgens())
             self._loop.close()
 
