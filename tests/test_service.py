@@ -16,7 +16,7 @@ from twisted.internet.address import IPv4Address, UNIXAddress
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.endpoints import TCP4ServerEndpoint
 from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IStreamServerEndpoint
+from twisted.internet.interfaces import IReactorUDP, IStreamServerEndpoint
 from twisted.internet.task import Clock
 from twisted.internet.testing import (
     MemoryReactorClock,
@@ -391,6 +391,8 @@ class EndpointTests(SynchronousTestCase):
 
     def test_reactorWithoutSockets(self) -> None:
         """A reactor that cannot adopt sockets listens on IPv4."""
+        # This one says that it can, and would really listen.
+        self.patch(service, "IReactorSocket", IReactorUDP)
         self.assertEqual(self.hosts(""), [(8080, "")])
 
     def test_allInterfaces(self) -> None:

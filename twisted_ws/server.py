@@ -459,8 +459,13 @@ class ServerProtocol(WireProtocol):
         elif self._lines is not None:
             self._lines = None
             self._refused = self._deaf = True
-            self._setEnd()
-            self.transport.loseConnection()
+            if isSecure(self.transport):
+                # Nothing was asked, so nothing is owed. TLS would wait for the peer's
+                # goodbye, and browsers keep spare connections.
+                self._abort()
+            else:
+                self._setEnd()
+                self.transport.loseConnection()
         else:
             self._refuse(HandshakeRejected(503, self.factory.retryHeaders()))
             self._cancelDecision()
