@@ -23,11 +23,15 @@ PURE = (
     "frames",
     "connection",
     "handshake",
+    "proxyurls",
+    "socks",
+    "httpconnect",
 )
 TWISTED = (
     "interfaces",
     "timers",
     "tls",
+    "proxies",
     "liveness",
     "sending",
     "outgoing",

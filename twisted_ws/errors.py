@@ -12,8 +12,9 @@
     │   └── InternalError          1011
     │       └── PeerSilent         no sign of life
     ├── HandshakeError             an opening handshake that ends without a 101
-    │   └── HandshakeRejected      carries status, headers and body
-    │       └── BadHandshake       the request broke a rule
+    │   ├── HandshakeRejected      carries status, headers and body
+    │   │   └── BadHandshake       the request broke a rule
+    │   └── ProxyFailed            no tunnel through the proxy
     ├── ConnectionClosed           a connection that ended: code, reason, wasClean
     ├── InvalidOption (ValueError) an option with a value that cannot work
     └── TLSConfigurationError (ValueError)  a certificate or key that cannot be used
@@ -42,6 +43,7 @@ __all__ = [
     "PeerSilent",
     "PolicyViolation",
     "ProtocolError",
+    "ProxyFailed",
     "SlowConsumer",
     "TLSConfigurationError",
     "WebSocketError",
@@ -174,6 +176,39 @@ class BadHandshake(HandshakeRejected):
         super().__init__(status, headers, f"{text}: {why}\n")
         self.why = why
         self.lingering = lingering
+
+
+class ProxyFailed(HandshakeError):
+    """There is no tunnel through the proxy. Where another error led to this one, such
+    as one of TCP or TLS, that is its ``__cause__``.
+
+    :param why: one line that says what the proxy did; holds nothing that it sent
+    :param status: HTTP status with which it refused the tunnel; None where it did not
+        come to that
+    :param headers: headers of that response, such as ``Proxy-Authenticate``
+    :param body: body of that response, up to 64 KiB of it
+    :param reply: what a SOCKS proxy replied (RFC 1928 section 6); None where it did not
+        come to that
+    :param wantsCredentials: whether other credentials could change its mind; always so
+        with status 407
+    """
+
+    def __init__(
+        self,
+        why: str,
+        status: int | None = None,
+        headers: Headers | None = None,
+        body: bytes = b"",
+        reply: int | None = None,
+        wantsCredentials: bool = False,
+    ) -> None:
+        super().__init__(why)
+        self.why = why
+        self.status = status
+        self.headers = Headers() if headers is None else headers
+        self.body = body
+        self.reply = reply
+        self.wantsCredentials = wantsCredentials or status == 407
 
 
 class ConnectionClosed(WebSocketError):
