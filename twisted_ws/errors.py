@@ -190,7 +190,7 @@ class ProxyFailed(HandshakeError):
     :param reply: what a SOCKS proxy replied (RFC 1928 section 6); None where it did not
         come to that
     :param wantsCredentials: whether other credentials could change its mind; always so
-        with status 407
+        with status 407, and with 401, which some proxies send for wrong ones
     """
 
     def __init__(
@@ -208,7 +208,7 @@ class ProxyFailed(HandshakeError):
         self.headers = Headers() if headers is None else headers
         self.body = body
         self.reply = reply
-        self.wantsCredentials = wantsCredentials or status == 407
+        self.wantsCredentials = wantsCredentials or status in (401, 407)
 
 
 class ConnectionClosed(WebSocketError):

@@ -137,12 +137,12 @@ class ConnectNegotiation:
     def _readHead(self) -> None:
         """Read lines, as far as there are any."""
         buffer = self._buffer
-        start = bytes(buffer[: len(_START)])
-        if not self._lines and not _START.startswith(start):
-            # Said now: who speaks another protocol may wait for us for ever.
-            hint = "; is it a SOCKS proxy?" if start[0] in (0, 4, 5) else ""
-            raise ProxyFailed(f"the proxy does not answer in HTTP/1{hint}")
         while not self.isDone and self._body is None:
+            start = bytes(buffer[: len(_START)])
+            if not self._lines and not _START.startswith(start):
+                # Said now: who speaks another protocol may wait for us for ever.
+                hint = "; is it a SOCKS proxy?" if start[0] in (0, 4, 5) else ""
+                raise ProxyFailed(f"the proxy does not answer in HTTP/1{hint}")
             end = buffer.find(b"\n", self._searched)
             size = (end if end >= 0 else len(buffer)) + 1
             # The line end does not count.

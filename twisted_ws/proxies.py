@@ -12,6 +12,7 @@ from ipaddress import ip_address
 from typing import Any, Protocol
 
 from OpenSSL import SSL
+from service_identity import VerificationError
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
 from twisted.internet.error import (
@@ -416,7 +417,8 @@ class _Tunnel(StreamProtocol):
         else:
             why = f"cannot be talked to over TLS: {_told(cause)}"
         error = self._negotiation.failure(why)
-        error.__cause__ = cause
+        if error.status is None:
+            error.__cause__ = cause
         return error
 
 
@@ -425,4 +427,6 @@ def _told(error: BaseException) -> str:
     if isinstance(error, SSL.Error) and error.args and error.args[0]:
         # A list of what went wrong in the library's parts.
         return ", ".join(str(entry[-1]) for entry in error.args[0])
+    if isinstance(error, VerificationError):
+        return "its certificate is for another name"
     return loggable(error).removesuffix(".") or type(error).__name__

@@ -7,7 +7,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import (
+    IPv4Address,
+    IPv4Network,
+    IPv6Address,
+    IPv6Network,
+    ip_address,
+    ip_network,
+)
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
@@ -204,24 +211,33 @@ def bypassesProxy(host: str, port: int, exceptions: str) -> bool:
 def _matches(
     exception: str, host: str, address: IPv4Address | IPv6Address | None, port: int
 ) -> bool:
+    # First of all, as the last part of an IPv6 address looks like a port.
+    network = _readNetwork(exception)
+    behind = _PORT.search(exception) if network is None else None
+    if behind is not None:
+        if int(behind[1]) != port:
+            return False
+        exception = exception[: behind.start()]
+        network = _readNetwork(exception)
     if exception == "*":
         return True
-    try:
-        # First of all, as the last part of an IPv6 address looks like a port.
-        network = ip_network(exception.strip("[]"), strict=False)
-    except ValueError:
-        pass
-    else:
-        return address is not None and address in network
-    behind = _PORT.search(exception)
-    if behind is not None:
-        without = exception[: behind.start()]
-        return int(behind[1]) == port and _matches(without, host, address, port)
-    name = exception.removeprefix("*").removeprefix(".").removesuffix(".")
-    if address is not None or not name:
+    if address is not None:
+        return network is not None and address in network
+    if network is not None:
         return False
+    name = exception.removeprefix("*").removeprefix(".").removesuffix(".")
     try:
         name = asciiHost(name)
     except ValueError:
         return False
-    return host == name or host.endswith(f".{name}")
+    return bool(name) and (host == name or host.endswith(f".{name}"))
+
+
+def _readNetwork(text: str) -> IPv4Network | IPv6Network | None:
+    """Read a network, or an address, which is a small one."""
+    if text.startswith("[") and text.endswith("]"):
+        text = text[1:-1]
+    try:
+        return ip_network(text, strict=False)
+    except ValueError:
+        return None
