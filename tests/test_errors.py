@@ -23,9 +23,11 @@ from twisted_ws.errors import (
     MessageTooBig,
     PolicyViolation,
     ProtocolError,
+    ProxyFailed,
     TLSConfigurationError,
     WebSocketError,
 )
+from twisted_ws.headers import Headers
 
 _TREE_LINE = re.compile(r"    ([│├└─ ]*)(\w+)(?: \((\w+)\))?(?: +(.*))?")
 
@@ -203,6 +205,27 @@ class BadHandshakeTests(SynchronousTestCase):
     def test_lingering(self) -> None:
         """It can say that the peer may still be sending."""
         self.assertTrue(BadHandshake(400, "a body", lingering=True).lingering)
+
+
+class ProxyFailedTests(SynchronousTestCase):
+    """No tunnel through a proxy."""
+
+    def test_attributes(self) -> None:
+        """What there is to know is in attributes, and why in the text."""
+        error = ProxyFailed("the proxy is silent")
+        self.assertEqual((str(error), error.why), ("the proxy is silent",) * 2)
+        self.assertEqual((error.status, error.reply, error.body), (None, None, b""))
+        self.assertEqual(list(error.headers), [])
+        headers = Headers({"A": "b"})
+        error = ProxyFailed("no", 403, headers, b"text", 5, True)
+        self.assertEqual((error.status, error.body, error.reply), (403, b"text", 5))
+        self.assertIs(error.headers, headers)
+        self.assertTrue(error.wantsCredentials)
+
+    def test_wantsCredentials(self) -> None:
+        """With some statuses it is clear that other credentials are wanted."""
+        for status, expected in ((401, True), (407, True), (403, False), (None, False)):
+            self.assertEqual(ProxyFailed("no", status).wantsCredentials, expected)
 
 
 class ConnectionClosedTests(SynchronousTestCase):

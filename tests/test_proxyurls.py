@@ -173,7 +173,7 @@ class EnvironmentTests(SynchronousTestCase):
             self.assertIsNone(proxyFor(f"{scheme}://example.com", environ))
 
     def test_empty(self) -> None:
-        """An empty variable counts as not set, white space around a value for nothing."""
+        """An empty variable is not set; white space around a value is no part of it."""
         environ = {"https_proxy": " ", "HTTPS_PROXY": "", "all_proxy": " http://p\n"}
         self.assertEqual(proxyFor("wss://example.com", environ), "http://p")
 
