@@ -1,6 +1,7 @@
 """Which proxy to use: its URL, the environment's variables, ``no_proxy``.
 
-The rules are curl's, as that is what the variables are set for on most machines.
+The rules are curl's, as that is what the variables are set for on most machines;
+``no_proxy`` may hold a little more.
 """
 
 from __future__ import annotations
