@@ -18,16 +18,20 @@ PURE = (
     "headers",
     "errors",
     "origins",
+    "urls",
     "closing",
+    "knobs",
     "options",
     "frames",
     "connection",
     "handshake",
+    "clienthandshake",
 )
 TWISTED = (
     "interfaces",
     "timers",
     "tls",
+    "clienttls",
     "liveness",
     "sending",
     "outgoing",
@@ -36,6 +40,8 @@ TWISTED = (
     "websocket",
     "factory",
     "pages",
+    "clientprotocol",
+    "client",
 )
 PROGRAMS = ("service", "tap")
 ORDER = (*PURE, *TWISTED, *PROGRAMS)
