@@ -42,6 +42,7 @@ TWISTED = (
     "pages",
     "clientprotocol",
     "client",
+    "reconnecting",
 )
 PROGRAMS = ("service", "tap")
 ORDER = (*PURE, *TWISTED, *PROGRAMS)

@@ -32,6 +32,7 @@ from .handshake import Request
 from .headers import Headers, ResponseHead
 from .interfaces import WebSocketProtocol, WebSocketTransport
 from .options import ClientOptions, ServerOptions
+from .reconnecting import Backoff, isWorthRetrying, reconnecting
 from .service import WebSocketService
 from .tls import TLSServerEndpoint, loadContext, selfSignedContext
 from .websocket import HandlerProtocol, WebSocket
@@ -40,6 +41,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "ApplicationFactory",
+    "Backoff",
     "CertificateRefused",
     "Challenge",
     "ClientOptions",
@@ -72,6 +74,8 @@ __all__ = [
     "WebSocketService",
     "WebSocketTransport",
     "connect",
+    "isWorthRetrying",
     "loadContext",
+    "reconnecting",
     "selfSignedContext",
 ]

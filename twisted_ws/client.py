@@ -1,7 +1,7 @@
 """The client: from a URL to an open connection, or to an error that says why not.
 
-An :class:`_Opening` is one way to a connection: it reaches the server, follows redirects
-and answers challenges, each on a TCP connection of its own, which is a
+An :class:`_Opening` is one way to a connection: it reaches the server, follows
+redirects and answers challenges, each on a TCP connection of its own, which is a
 :class:`twisted_ws.clientprotocol.ClientProtocol`.
 
 When a Deferred is cancelled, what was opened for it is closed.
@@ -229,7 +229,7 @@ class WebSocketClientEndpoint:
         """
         return cls(reactor, parseURL(url), options, endpoint=endpoint)
 
-    # What is built is no Twisted protocol, so what builds it need be no Twisted factory.
+    # What is built is no Twisted protocol, so what builds it is no Twisted factory.
     def connect(  # type: ignore[override]
         self, protocolFactory: Application
     ) -> Deferred[Any]:

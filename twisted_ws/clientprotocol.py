@@ -266,8 +266,10 @@ class ClientProtocol(WireProtocol):
 
     def _established(self) -> None:
         """Tell who waits for the connection, before there can be a message."""
-        self._told = True
-        self.outcome.callback(self._application)
+        # Unless the hook has cancelled just that.
+        if not self._told:
+            self._told = True
+            self.outcome.callback(self._application)
 
     def _applicationFailed(self, failure: Failure) -> None:
         """The application did not make its protocol. For the server the connection is
@@ -337,7 +339,7 @@ class ClientProtocol(WireProtocol):
         :param now: seconds
         :returns: when to look again
         """
-        if self._opened or self._isOver():
+        if self._connection is not None or self._isOver():
             return super().deadlineReached(now)
         if self._body is not None:
             # What came of it has to do.
