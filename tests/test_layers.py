@@ -18,11 +18,14 @@ PURE = (
     "headers",
     "errors",
     "origins",
+    "urls",
     "closing",
+    "knobs",
     "options",
     "frames",
     "connection",
     "handshake",
+    "clienthandshake",
     "proxyurls",
     "socks",
     "httpconnect",
@@ -31,6 +34,7 @@ TWISTED = (
     "interfaces",
     "timers",
     "tls",
+    "clienttls",
     "proxies",
     "liveness",
     "sending",
@@ -40,6 +44,9 @@ TWISTED = (
     "websocket",
     "factory",
     "pages",
+    "clientprotocol",
+    "client",
+    "reconnecting",
 )
 PROGRAMS = ("service", "tap")
 ORDER = (*PURE, *TWISTED, *PROGRAMS)

@@ -1,24 +1,38 @@
-"""WebSocket for Twisted: a protocol to subclass, and a server to start.
+"""WebSocket for Twisted: a protocol to subclass, a server to start, a client.
 
 ``twistd -n websocket --port 8080`` runs a server; an application subclasses
 :class:`WebSocketProtocol` and gives it to :class:`WebSocketServerFactory`, which any
-Twisted endpoint can listen with.
+Twisted endpoint can listen with, or to :class:`WebSocketClientEndpoint`. Coroutines
+:func:`connect`.
 """
 
+from .client import WebSocketClientEndpoint, connect
+from .clienthandshake import Challenge
 from .closing import CloseCode
 from .errors import (
+    CertificateRefused,
+    ConnectFailed,
     ConnectionClosed,
     HandshakeError,
+    HandshakeRefused,
     HandshakeRejected,
+    HandshakeTimeout,
+    InvalidHandshake,
     InvalidOption,
+    InvalidURL,
+    ProxyFailed,
+    RedirectRefused,
     TLSConfigurationError,
+    TLSFailed,
+    TooManyRedirects,
     WebSocketError,
 )
 from .factory import ApplicationFactory, WebSocketServerFactory
 from .handshake import Request
-from .headers import Headers
+from .headers import Headers, ResponseHead
 from .interfaces import WebSocketProtocol, WebSocketTransport
-from .options import ServerOptions
+from .options import ClientOptions, ServerOptions
+from .reconnecting import Backoff, isWorthRetrying, reconnecting
 from .service import WebSocketService
 from .tls import TLSServerEndpoint, loadContext, selfSignedContext
 from .websocket import HandlerProtocol, WebSocket
@@ -27,23 +41,41 @@ __version__ = "0.1.0"
 
 __all__ = [
     "ApplicationFactory",
+    "Backoff",
+    "CertificateRefused",
+    "Challenge",
+    "ClientOptions",
     "CloseCode",
+    "ConnectFailed",
     "ConnectionClosed",
     "HandlerProtocol",
     "HandshakeError",
+    "HandshakeRefused",
     "HandshakeRejected",
+    "HandshakeTimeout",
     "Headers",
+    "InvalidHandshake",
     "InvalidOption",
+    "InvalidURL",
+    "ProxyFailed",
+    "RedirectRefused",
     "Request",
+    "ResponseHead",
     "ServerOptions",
     "TLSConfigurationError",
+    "TLSFailed",
     "TLSServerEndpoint",
+    "TooManyRedirects",
     "WebSocket",
+    "WebSocketClientEndpoint",
     "WebSocketError",
     "WebSocketProtocol",
     "WebSocketServerFactory",
     "WebSocketService",
     "WebSocketTransport",
+    "connect",
+    "isWorthRetrying",
     "loadContext",
+    "reconnecting",
     "selfSignedContext",
 ]

@@ -88,8 +88,9 @@ class ResponseHeaders(Headers):
 class Request:
     """A valid request for a WebSocket connection, as an application gets it.
 
-    ``buildProtocol(request)`` decides on it, and may add to the answer through
-    :attr:`responseHeaders` and :meth:`selectSubprotocol`.
+    On a server ``buildProtocol(request)`` decides on it, and may add to the answer
+    through :attr:`responseHeaders` and :meth:`selectSubprotocol`. A client's is the one
+    that was sent, when the server has accepted it.
     """
 
     __slots__ = (
@@ -142,9 +143,10 @@ class Request:
         self.peer: Any = None
         """Address of the peer (a Twisted ``IAddress``)."""
         self.localAddress: Any = None
-        """Address that the peer connected to (a Twisted ``IAddress``)."""
+        """Address of this end (a Twisted ``IAddress``)."""
         self.peerCertificate: Any = None
-        """The TLS client's certificate (``OpenSSL.crypto.X509``), if it sent one."""
+        """The peer's certificate (``OpenSSL.crypto.X509``), if there is TLS and it
+        sent one."""
         self._subprotocol: str | None = None
 
     @property

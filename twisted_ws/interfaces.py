@@ -18,6 +18,7 @@ from twisted.python.failure import Failure
 
 from .errors import ConnectionClosed
 from .handshake import Request
+from .headers import ResponseHead
 
 __all__ = [
     "ClosedCleanly",
@@ -71,6 +72,11 @@ class WebSocketTransport(Protocol):
     @property
     def request(self) -> Request:
         """The request that opened the connection."""
+
+    @property
+    def response(self) -> ResponseHead | None:
+        """A client's: the 101 that opened the connection, with its headers, cookies
+        among them. None on a server."""
 
     @property
     def subprotocol(self) -> str | None:
@@ -196,13 +202,16 @@ class WebSocketProtocol:
         not been sent. Raise :class:`HandshakeRejected` to refuse after all. What is
         sent from here goes out behind the 101.
 
+        In a client the answer has come and was found valid. What this raises becomes
+        the error of the Deferred that waits for the connection.
+
         :param transport: the connection; the default keeps it as ``self.transport``
         """
         self.transport = transport
         return None
 
     def negotiationFinished(self) -> HookResult:
-        """The 101 has been written: the connection is open."""
+        """The 101 has been written, or has come: the connection is open."""
         return None
 
     def textMessageReceived(self, message: str) -> HookResult:
@@ -245,7 +254,8 @@ class WebSocketProtocol:
 
     def connectionLost(self, reason: Failure) -> HookResult:
         """The connection has ended; called once, last, if
-        :meth:`negotiationStarted` was called.
+        :meth:`negotiationStarted` was called. A client is told only if it was open:
+        before that, the Deferred that waits for it fails in its place.
 
         :param reason: its ``value`` is a :class:`ConnectionClosed` with ``code``,
             ``reason`` and ``wasClean``

@@ -15,6 +15,7 @@ from twisted.python.failure import Failure
 from .connection import Connection
 from .errors import ConnectionClosed
 from .handshake import Request
+from .headers import ResponseHead
 from .sending import SendBuffer
 
 __all__ = ["Outgoing"]
@@ -26,6 +27,7 @@ class Outgoing:
     extensions: tuple[str, ...] = ()
     transport: Any
     request: Request
+    response: ResponseHead | None = None
     _clock: IReactorTime
     _connection: Connection | None = None
     _sending: SendBuffer

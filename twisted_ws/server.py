@@ -38,7 +38,7 @@ from .origins import isLoopbackHost
 from .protocol import WireProtocol
 from .redaction import loggable, withoutQuery
 from .timers import Deadlines
-from .tls import isSecure, peerCertificate
+from .tls import describeTLSError, isSecure, peerCertificate
 
 __all__ = ["Admission", "ServerProtocol", "listensOnLoopbackOnly"]
 
@@ -427,7 +427,7 @@ class ServerProtocol(WireProtocol):
             _log.info(
                 "TLS handshake with {peer} failed: {why}",
                 peer=self._peer(),
-                why=_describeTLSError(reason.value),
+                why=describeTLSError(reason.value),
             )
         self._lost = reason
         # First of all: connectionLost is the last hook, negotiationStarted may be
@@ -520,13 +520,3 @@ class _PageTransport:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
-
-
-def _describeTLSError(error: object) -> str:
-    """Say in words what OpenSSL found."""
-    arguments = getattr(error, "args", ())
-    entries = arguments[0] if arguments and isinstance(arguments[0], list) else []
-    reasons = ", ".join(str(entry[-1]) for entry in entries) or "connection closed"
-    if "http request" in reasons or "wrong version number" in reasons:
-        reasons += " (plaintext on a TLS port?)"
-    return loggable(reasons)

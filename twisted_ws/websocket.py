@@ -23,7 +23,13 @@ from .interfaces import WebSocketProtocol, WebSocketTransport
 
 _log = Logger()
 
-__all__ = ["QUEUED_MESSAGES", "Handler", "HandlerProtocol", "WebSocket"]
+__all__ = [
+    "QUEUED_MESSAGES",
+    "Handler",
+    "HandlerProtocol",
+    "QueueProtocol",
+    "WebSocket",
+]
 
 QUEUED_MESSAGES = 16
 """Messages that wait for ``receive()`` until reading pauses."""
@@ -152,7 +158,7 @@ class WebSocket:
     # From the protocol
 
     def deliver(self, message: str | bytes) -> None:
-        """Queue a message that came; :class:`HandlerProtocol` calls it.
+        """Queue a message that came; :class:`QueueProtocol` calls it.
 
         :param message: the message
         """
@@ -174,7 +180,7 @@ class WebSocket:
         self._goOn()
 
     def finish(self, closed: ConnectionClosed) -> None:
-        """Note that the connection has ended; :class:`HandlerProtocol` calls it.
+        """Note that the connection has ended; :class:`QueueProtocol` calls it.
 
         :param closed: how
         """
@@ -192,28 +198,58 @@ Handler: TypeAlias = Callable[[WebSocket], Awaitable[object]]
 """An ``async def`` that serves one connection."""
 
 
-class HandlerProtocol(WebSocketProtocol):
+class QueueProtocol(WebSocketProtocol):
+    """Puts what comes into a :class:`WebSocket`."""
+
+    webSocket: WebSocket
+    """The connection, once it is open."""
+
+    def negotiationFinished(self) -> None:
+        """Make the WebSocket."""
+        self.webSocket = WebSocket(self.transport)
+
+    def textMessageReceived(self, message: str) -> None:
+        """Queue it.
+
+        :param message: the message
+        """
+        self.webSocket.deliver(message)
+
+    def bytesMessageReceived(self, data: bytes) -> None:
+        """Queue it.
+
+        :param data: the message
+        """
+        self.webSocket.deliver(data)
+
+    def connectionLost(self, reason: Failure) -> None:
+        """Tell who next receives or sends.
+
+        :param reason: how it ended
+        """
+        self.webSocket.finish(cast(ConnectionClosed, reason.value))
+
+
+class HandlerProtocol(QueueProtocol):
     """Runs a coroutine for a connection.
 
     :param handler: the coroutine function
     """
-
-    _webSocket: WebSocket
 
     def __init__(self, handler: Handler) -> None:
         self._handler = handler
 
     def negotiationFinished(self) -> None:
         """Start the handler. It is not waited for here: messages come meanwhile."""
-        self._webSocket = WebSocket(self.transport)
+        super().negotiationFinished()
         running = ensureDeferred(cast(Any, self._run()))
         running.addErrback(self._failed)
 
     async def _run(self) -> None:
         try:
-            await self._handler(self._webSocket)
+            await self._handler(self.webSocket)
         finally:
-            self._webSocket.discard()
+            self.webSocket.discard()
         self.transport.loseConnection()
 
     def _failed(self, failure: Failure) -> None:
@@ -227,24 +263,3 @@ class HandlerProtocol(WebSocketProtocol):
             "A WebSocket handler failed; the connection ends with 1011", failure
         )
         self.transport.loseConnection(1011, "internal error")
-
-    def textMessageReceived(self, message: str) -> None:
-        """Queue it.
-
-        :param message: the message
-        """
-        self._webSocket.deliver(message)
-
-    def bytesMessageReceived(self, data: bytes) -> None:
-        """Queue it.
-
-        :param data: the message
-        """
-        self._webSocket.deliver(data)
-
-    def connectionLost(self, reason: Failure) -> None:
-        """Tell the handler, when it next receives or sends.
-
-        :param reason: how it ended
-        """
-        self._webSocket.finish(cast(ConnectionClosed, reason.value))
