@@ -6,12 +6,16 @@ when the tunnel stands, or how it was refused.
 
 from __future__ import annotations
 
-import re
-from base64 import b64encode
-
+from .clienthandshake import ResponseBody, basicAuthorization
 from .errors import ProxyFailed
-from .headers import Headers, MalformedHead, parseRequestHead, splitList, statusPhrase
-from .options import KIB
+from .headers import (
+    Headers,
+    MalformedHead,
+    ResponseHead,
+    parseResponseHead,
+    statusPhrase,
+)
+from .knobs import KIB
 
 __all__ = [
     "MAX_BODY",
@@ -19,8 +23,6 @@ __all__ = [
     "MAX_HEADERS",
     "MAX_LINE",
     "ConnectNegotiation",
-    "ResponseBody",
-    "basicCredentials",
 ]
 
 MAX_LINE = 8 * KIB
@@ -33,25 +35,8 @@ MAX_BODY = 64 * KIB
 """Bytes that are kept of the body of a refusal at most."""
 
 _START = b"HTTP/1."
-_STATUS_LINE = re.compile(
-    rb"HTTP/1\.[0-9] ([1-5][0-9][0-9])(?: [\t\x20-\x7e\x80-\xff]*)?"
-)
-_DIGITS = re.compile(r"[0-9]{1,18}")
-_CHUNK_SIZE = re.compile(rb"[0-9A-Fa-f]{1,15}")
-# A line of chunked coding holds a number; nobody sends long extensions with it.
-_MAX_CHUNK_LINE = KIB
 # What belongs to the request's form. There is no body to frame.
 _OWN_HEADERS = ("Host", "Content-Length", "Transfer-Encoding")
-
-
-def basicCredentials(user: str, password: str) -> str:
-    """Write user and password for an ``Authorization`` or ``Proxy-Authorization``
-    header (RFC 7617), as UTF-8.
-
-    :param user: has no colon and no control characters
-    :param password: has no control characters
-    """
-    return f"Basic {b64encode(f'{user}:{password}'.encode()).decode('ascii')}"
 
 
 class ConnectNegotiation:
@@ -83,7 +68,7 @@ class ConnectNegotiation:
                 raise ValueError(f"header {name} is not for a CONNECT request")
         fields = [("Host", authority), *headers]
         if user is not None and "Proxy-Authorization" not in headers:
-            fields.append(("Proxy-Authorization", basicCredentials(user, password)))
+            fields.append(("Proxy-Authorization", basicAuthorization(user, password)))
         head = [f"CONNECT {authority} HTTP/1.1"]
         head += [f"{name}: {value}" for name, value in fields]
         self._request = "\r\n".join([*head, "", ""]).encode("latin-1")
@@ -91,8 +76,6 @@ class ConnectNegotiation:
         self._searched = 0
         self._headSize = 0
         self._lines: list[bytes] = []
-        self._status = 0
-        self._headers = Headers()
         self._body: ResponseBody | None = None
 
     def start(self) -> bytes:
@@ -126,12 +109,13 @@ class ConnectNegotiation:
         return ProxyFailed(f"the proxy {why}")
 
     def _refusal(self, body: ResponseBody) -> ProxyFailed:
-        text = f"{self._status} {statusPhrase(self._status)}".rstrip()
+        status = body.head.status
+        text = f"{status} {statusPhrase(status)}".rstrip()
         return ProxyFailed(
             f"the proxy refused the tunnel: {text}",
-            status=self._status,
-            headers=self._headers,
-            body=bytes(body.content),
+            status=status,
+            headers=body.head.headers,
+            body=body.content,
         )
 
     def _readHead(self) -> None:
@@ -168,114 +152,27 @@ class ConnectNegotiation:
             self._lines.append(line)
             return
         lines, self._lines = self._lines, []
-        status, headers = _parseHead(lines)
-        if status == 101:
+        head = _parseHead(lines)
+        if head.status == 101:
             raise ProxyFailed("the proxy switched to a protocol nobody asked for")
-        if status < 200:
+        if head.status < 200:
             # An interim answer (RFC 9110 section 15.2): another one follows.
             return
-        if status < 300:
+        if head.status < 300:
             # Content-Length and Transfer-Encoding mean nothing here, says section
             # 9.3.6: all that follows comes through the tunnel.
             self.isDone = True
             self.rest = bytes(self._buffer)
         else:
-            self._status, self._headers = status, headers
-            self._body = ResponseBody(status, headers, MAX_BODY)
+            self._body = ResponseBody(head, MAX_BODY)
             self._body.feed(bytes(self._buffer))
         self._buffer.clear()
 
 
-def _parseHead(lines: list[bytes]) -> tuple[int, Headers]:
-    matched = _STATUS_LINE.fullmatch(lines[0]) if lines else None
-    if matched is None:
+def _parseHead(lines: list[bytes]) -> ResponseHead:
+    if not lines:
         raise ProxyFailed("the proxy's answer does not begin with a status line")
     try:
-        # Header lines are the same in requests, and judged as strictly.
-        head = parseRequestHead([b"CONNECT * HTTP/1.1", *lines[1:]])
+        return parseResponseHead(lines)
     except MalformedHead as error:
         raise ProxyFailed(f"the proxy's answer is not HTTP: {error}") from None
-    return int(matched[1]), head.headers
-
-
-class ResponseBody:
-    """Collects the body of a response that is the last one on its connection.
-
-    It is for somebody who wants to know why something was refused: a body that is
-    framed wrongly ends where that shows, and that is no error.
-
-    :param status: the response's status
-    :param headers: the response's headers
-    :param limit: bytes that are kept; with more, the body ends there
-    """
-
-    isComplete = False
-    """Whether nothing more of the body will be kept. A body without a length ends with
-    the connection."""
-
-    def __init__(self, status: int, headers: Headers, limit: int) -> None:
-        self.content = bytearray()
-        """What there is of the body."""
-        self._limit = limit
-        self._isChunked = False
-        self._pending = bytearray()
-        self._chunkLeft = 0
-        self._chunkEnds = False
-        # RFC 9112 section 6.3, in its order.
-        codings = splitList(",".join(headers.getAll("Transfer-Encoding")))
-        lengths = headers.getAll("Content-Length")
-        if status in (204, 304):
-            self._limit = 0
-        elif codings:
-            self._isChunked = codings[-1].lower() == "chunked"
-        elif len(lengths) == 1 and _DIGITS.fullmatch(lengths[0]):
-            self._limit = min(limit, int(lengths[0]))
-        self._keep(b"")
-
-    def feed(self, data: bytes) -> None:
-        """Take bytes of the body as they come.
-
-        :param data: any bytes
-        """
-        if not self._isChunked:
-            self._keep(data)
-            return
-        self._pending += data
-        while not self.isComplete and self._readChunk():
-            pass
-
-    def _keep(self, data: bytes | bytearray) -> None:
-        self.content += data[: self._limit - len(self.content)]
-        self.isComplete = len(self.content) >= self._limit
-
-    def _readChunk(self) -> bool:
-        """Take the next line, or what there is of a chunk (RFC 9112 section 7.1).
-
-        :returns: whether to go on; if not, more bytes are needed
-        """
-        pending = self._pending
-        if self._chunkLeft:
-            data = pending[: self._chunkLeft]
-            del pending[: len(data)]
-            self._chunkLeft -= len(data)
-            self._keep(data)
-            return bool(pending)
-        end = pending.find(b"\n", 0, _MAX_CHUNK_LINE)
-        if end < 0:
-            self.isComplete = len(pending) >= _MAX_CHUNK_LINE
-            return False
-        line = bytes(pending[:end]).removesuffix(b"\r")
-        del pending[: end + 1]
-        if self._chunkEnds:
-            self._chunkEnds = False
-            self.isComplete = bool(line)
-            return True
-        size = line.partition(b";")[0].rstrip(b" \t")
-        if _CHUNK_SIZE.fullmatch(size) is None:
-            self.isComplete = True
-            return True
-        self._chunkLeft = int(size, 16)
-        self._chunkEnds = True
-        # The last chunk has size 0. Trailers behind it are nobody's concern.
-        self.isComplete = not self._chunkLeft
-        return True

@@ -45,7 +45,7 @@ from .origins import parseAuthority
 from .proxyurls import ProxyURL, parseProxyURL
 from .redaction import loggable
 from .socks import SocksNegotiation
-from .tls import isSecure
+from .tls import describeTLSError, isSecure
 
 __all__ = ["Negotiation", "TunnelEndpoint", "proxyEndpoint"]
 
@@ -424,9 +424,8 @@ class _Tunnel(StreamProtocol):
 
 def _told(error: BaseException) -> str:
     """Say on one line what is wrong."""
-    if isinstance(error, SSL.Error) and error.args and error.args[0]:
-        # A list of what went wrong in the library's parts.
-        return ", ".join(str(entry[-1]) for entry in error.args[0])
+    if isinstance(error, SSL.Error):
+        return describeTLSError(error)
     if isinstance(error, VerificationError):
         return "its certificate is for another name"
     return loggable(error).removesuffix(".") or type(error).__name__

@@ -17,11 +17,12 @@ from ipaddress import (
     ip_network,
 )
 from typing import NamedTuple
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from hyperlink import URL
 
 from .origins import parseAuthority
+from .urls import parseURL
 
 __all__ = ["ProxyURL", "asciiHost", "bypassesProxy", "parseProxyURL", "proxyFor"]
 
@@ -160,20 +161,13 @@ def proxyFor(url: str, environ: Mapping[str, str]) -> str | None:
     :param environ: the variables, such as ``os.environ``
     :returns: the proxy's URL, which may hold a password and was not looked at; None for
         no proxy
-    :raises ValueError: the URL is no WebSocket URL; the message does not repeat it
+    :raises InvalidURL: the URL is no WebSocket URL; the message does not repeat it
     """
-    try:
-        parts = urlsplit(url)
-        variables = _VARIABLES[parts.scheme]
-        host = asciiHost(parts.hostname or "")
-        port = parts.port or (443 if parts.scheme == "wss" else 80)
-        if not host:
-            raise ValueError
-    except (KeyError, ValueError):
-        raise ValueError("not a URL of the form ws://host or wss://host") from None
-    if bypassesProxy(host, port, _variable(environ, "no_proxy", "NO_PROXY") or ""):
+    parsed = parseURL(url)
+    exceptions = _variable(environ, "no_proxy", "NO_PROXY") or ""
+    if bypassesProxy(parsed.host, parsed.port, exceptions):
         return None
-    return _variable(environ, *variables, "all_proxy", "ALL_PROXY")
+    return _variable(environ, *_VARIABLES[parsed.scheme], "all_proxy", "ALL_PROXY")
 
 
 def _variable(environ: Mapping[str, str], *names: str) -> str | None:
