@@ -19,6 +19,7 @@ PURE = (
     "errors",
     "origins",
     "urls",
+    "proxyurls",
     "closing",
     "knobs",
     "options",
@@ -26,7 +27,6 @@ PURE = (
     "connection",
     "handshake",
     "clienthandshake",
-    "proxyurls",
     "socks",
     "httpconnect",
 )

@@ -894,8 +894,10 @@ class Proxies:
         endpoint: Any = TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1")
         if secure:
             endpoint = TLSServerEndpoint(endpoint, CONTEXT)
-        factory = Factory.forProtocol(make)
+        factory: Any = Factory()
         factory.noisy = False
+        # Without setting the protocol's factory, which it may have.
+        factory.buildProtocol = lambda _: make()
         port = await endpoint.listen(factory)
         self.ports.append(port)
         return port
@@ -932,17 +934,18 @@ class Proxies:
         return await within(self.endpoint(scheme, **options).connect(factory))
 
 
-def _makeContext() -> tuple[SSL.Context, Any]:
+def _makeContext() -> tuple[SSL.Context, Any, bytes]:
     key = makeKey()
     certificate = toPEM(makeCertificate("localhost", key))
     with NamedTemporaryFile() as file:
         file.write(certificate + keyToPEM(key))
         file.flush()
         context = loadContext(file.name)
-    return context, trustRootFromCertificates([Certificate.loadPEM(certificate)])
+    trust = trustRootFromCertificates([Certificate.loadPEM(certificate)])
+    return context, trust, certificate
 
 
-CONTEXT, TRUST = _makeContext()
+CONTEXT, TRUST, PEM = _makeContext()
 
 
 def trusting(host: str) -> Any:

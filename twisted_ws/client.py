@@ -9,6 +9,7 @@ When a Deferred is cancelled, what was opened for it is closed.
 
 from __future__ import annotations
 
+import os
 from inspect import isawaitable
 from typing import Any, NoReturn
 
@@ -36,6 +37,8 @@ from .factory import Application, checkApplication
 from .headers import Headers, ResponseHead
 from .interfaces import asDeferred
 from .options import ClientOptions
+from .proxies import proxyEndpoint
+from .proxyurls import proxyFor
 from .redaction import loggable
 from .urls import WebSocketURL, parseURL
 from .websocket import QueueProtocol, WebSocket
@@ -163,6 +166,8 @@ class _Opening:
             # For good: who was sent away and back is not where the user sent it.
             self._trusted = False
             self._authorization = None
+            # The environment may have another proxy for the new place.
+            self._proxyAuthorization = None
         _log.debug("{url} redirects to {target}", url=self._url, target=target)
         self._url = target
 
@@ -273,12 +278,41 @@ class WebSocketClientEndpoint:
         """
         endpoint = self._stream
         if endpoint is None:
-            endpoint = HostnameEndpoint(
-                self.reactor, url.host, url.port, timeout=self.options.openTimeout
-            )
+            endpoint = self._reach(url, proxyAuthorization)
         if url.secure:
             endpoint = self._tls.wrap(endpoint, url.host, trusted)
         return endpoint
+
+    def _reach(
+        self, url: WebSocketURL, proxyAuthorization: str | None
+    ) -> IStreamClientEndpoint:
+        """Choose between the direct way and a proxy.
+
+        :raises ProxyFailed: the environment names a proxy that cannot be
+        """
+        options = self.options
+        proxy = options.proxy
+        if proxy is None and options.useEnvironmentProxies:
+            proxy = proxyFor(str(url), os.environ)
+        if not proxy:
+            return HostnameEndpoint(
+                self.reactor, url.host, url.port, timeout=options.openTimeout
+            )
+        headers = {}
+        if proxyAuthorization is not None:
+            headers["Proxy-Authorization"] = proxyAuthorization
+        try:
+            return proxyEndpoint(
+                self.reactor,
+                proxy,
+                url.host,
+                url.port,
+                timeout=options.openTimeout,
+                contextFactory=self._tls.forProxy,
+                headers=headers,
+            )
+        except ValueError as error:
+            raise ProxyFailed(f"the proxy cannot be used: {error}") from None
 
     def __repr__(self) -> str:
         return f"<WebSocketClientEndpoint {self.url}>"

@@ -115,6 +115,9 @@ class ClientProtocol(WireProtocol):
     def handshakeCompleted(self) -> None:
         """The TLS handshake is done, and the certificate is good
         (``IHandshakeListener``)."""
+        if not self._handshake.url.secure:
+            # It is TLS of the endpoint's own, or to a proxy; asked is already.
+            return
         # On older Twisted this is called too when the name is wrong.
         if not self._isOver() and not self.transport.disconnecting:
             self._ask()

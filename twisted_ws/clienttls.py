@@ -73,17 +73,30 @@ class ClientTLS:
         wrapped: IStreamClientEndpoint = wrapClientTLS(creator, endpoint)
         return wrapped
 
+    def forProxy(self, host: str) -> IOpenSSLClientConnectionCreator:
+        """Give settings for TLS to a proxy. Its certificate is always verified: what
+        may be switched off is for the server's. The client's own is not shown.
+
+        :param host: whom the proxy's certificate has to name
+        """
+        return self._makeVerifying(host, {"raiseMinimumTo": TLSVersion.TLSv1_2})
+
+    def _makeVerifying(
+        self, host: str, extra: dict[str, Any]
+    ) -> IOpenSSLClientConnectionCreator:
+        return optionsForClientTLS(
+            host,
+            self._trust,
+            acceptableProtocols=_ALPN,
+            extraCertificateOptions=extra,
+        )
+
     def _makeCreator(
         self, host: str, certificate: dict[str, Any]
     ) -> IOpenSSLClientConnectionCreator:
         extra = {"raiseMinimumTo": TLSVersion.TLSv1_2, **certificate}
         if self._verifies:
-            return optionsForClientTLS(
-                host,
-                self._trust,
-                acceptableProtocols=_ALPN,
-                extraCertificateOptions=extra,
-            )
+            return self._makeVerifying(host, extra)
         _log.warn(
             "The certificate of {host} is not verified: whoever is on the way can read "
             "and change everything (dangerouslyDisableCertificateVerification)",

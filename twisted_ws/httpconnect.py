@@ -170,8 +170,6 @@ class ConnectNegotiation:
 
 
 def _parseHead(lines: list[bytes]) -> ResponseHead:
-    if not lines:
-        raise ProxyFailed("the proxy's answer does not begin with a status line")
     try:
         return parseResponseHead(lines)
     except MalformedHead as error:

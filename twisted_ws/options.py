@@ -25,8 +25,22 @@ from .knobs import (
     readPairs,
 )
 from .origins import Authority, Origin, parseAuthority, parseOrigin
+from .proxyurls import parseProxyURL
 
 __all__ = ["ClientOptions", "Options", "ServerOptions"]
+
+
+def _checkProxy(name: str, value: object) -> None:
+    """Check a proxy's URL; an empty one is none.
+
+    :raises InvalidOption: it is none
+    """
+    checkText(name, value)
+    if value:
+        try:
+            parseProxyURL(str(value))
+        except ValueError as error:
+            raise InvalidOption(name, str(error)) from None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -427,14 +441,15 @@ class ClientOptions(Options):
 
     proxy: str | None = knob(
         None,
-        "The URL of a proxy: http, https or socks5; an empty one uses none.",
+        "The URL of a proxy: http, https, socks5, socks5h; an empty one uses none.",
         secret=True,
-        check=checkText,
+        check=_checkProxy,
     )
     """The URL of a proxy to connect through, such as
-    ``http://user:password@proxy.example:3128``; ``https`` speaks TLS to the proxy, and
-    ``socks5`` is the other kind. The empty text uses none whatever the environment
-    says; None leaves that to :attr:`useEnvironmentProxies`."""
+    ``http://user:password@proxy.example:3128``: see :doc:`/howto/proxies`. ``https``
+    speaks TLS to the proxy, whose certificate is always verified, with
+    :attr:`trustRoots` if there are any. The empty text uses none whatever the
+    environment says; None leaves that to :attr:`useEnvironmentProxies`."""
 
     useEnvironmentProxies: bool = knob(
         False,
