@@ -37,7 +37,6 @@ from .closing import (
     parseClose,
 )
 from .deflate import (
-    DeflateParameters,
     Deflater,
     Inflater,
     PreparedMessage,
@@ -59,6 +58,7 @@ from .frames import (
     Opcode,
     encodeFrame,
 )
+from .offers import DeflateParameters
 from .options import Options
 
 __all__ = [
