@@ -35,6 +35,9 @@ class EngineTests(SynchronousTestCase):
 
     def test_notInstalled(self) -> None:
         """One that is not installed is refused, with the command that installs it."""
+        # What was found is remembered.
+        findEngine.cache_clear()
+        self.addCleanup(findEngine.cache_clear)
         with mock.patch.dict(
             compression.ENGINES, {"zlib-ng": ("twisted_ws_no_such_module", "zlib-ng")}
         ):

@@ -23,7 +23,7 @@ from twisted_ws.options import Options
 
 def settingsFor(**options: Any) -> DeflateSettings:
     """Give the settings that options make; not None."""
-    found = Options(**options).deflateSettings()
+    found = Options(**options).deflateSettings
     assert found is not None
     return found
 
@@ -44,7 +44,7 @@ class OfferTests(SynchronousTestCase):
 
     def offered(self, **options: Any) -> str:
         """Give the header that a client with certain options sends."""
-        return ", ".join(map(str, offersFor(Options(**options).deflateSettings())))
+        return ", ".join(map(str, offersFor(Options(**options).deflateSettings)))
 
     def test_none(self) -> None:
         """Without compression nothing is offered."""

@@ -11,10 +11,12 @@ import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_ws import options
+from twisted_ws.compression import ENGINES, findEngine
 from twisted_ws.errors import InvalidOption, WebSocketError
 from twisted_ws.options import Options, ServerOptions
 from twisted_ws.origins import Authority, Origin
@@ -269,6 +271,57 @@ class FieldTests(SynchronousTestCase):
         self.assertEqual(
             self.invalid(Options, "pingTimeout", 0).why,
             "0 is too little: at least 0.001",
+        )
+
+
+class CompressionTests(SynchronousTestCase):
+    """What the options say of compression, put together."""
+
+    def test_off(self) -> None:
+        """Without compression there are no settings."""
+        self.assertIsNone(Options(compression="none").deflateSettings)
+
+    def test_presets(self) -> None:
+        """A preset decides what is not said."""
+        for name, forgets, bits, memory in (
+            ("shared", True, 15, 8),
+            ("small", False, 12, 4),
+            ("large", False, 15, 8),
+        ):
+            found = Options(compression=name).deflateSettings
+            assert found is not None
+            self.assertEqual(found[:4], (forgets, forgets, bits, bits), name)
+            self.assertEqual(found[4:7], (3, memory, 64), name)
+            self.assertEqual(found.engine.name, "zlib")
+
+    def test_fields(self) -> None:
+        """What is said counts, false and zero too."""
+        found = Options(
+            compression="shared",
+            serverNoContextTakeover=False,
+            clientNoContextTakeover=True,
+            serverMaxWindowBits=9,
+            clientMaxWindowBits=10,
+            compressionLevel=1,
+            compressionMemoryLevel=9,
+            compressionThreshold=0,
+        ).deflateSettings
+        assert found is not None
+        self.assertEqual(found[:7], (False, True, 9, 10, 1, 9, 0))
+
+    def test_engineNotInstalled(self) -> None:
+        """An engine that is not installed is refused when the options are made, with
+        the command that installs it."""
+        findEngine.cache_clear()
+        self.addCleanup(findEngine.cache_clear)
+        with mock.patch.dict(ENGINES, {"zlib-ng": ("no_such_module", "zlib-ng")}):
+            error = self.assertRaises(
+                InvalidOption, Options, compressionEngine="zlib-ng"
+            )
+        self.assertEqual(
+            str(error),
+            "compressionEngine: zlib-ng is not installed: "
+            "pip install 'twisted_ws[zlib-ng]'",
         )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
+from functools import cache
 from importlib import import_module
 from typing import Any, NamedTuple, Protocol, cast
 
@@ -62,7 +63,6 @@ class Engine(NamedTuple):
     """What it raises for bytes that are not DEFLATE."""
 
 
-# Module and package of each.
 ENGINES = {
     "zlib": ("zlib", ""),
     "zlib-ng": ("zlib_ng.zlib_ng", "zlib-ng"),
@@ -70,6 +70,7 @@ ENGINES = {
 """The engines that are known: the name of each, its module, and what to install."""
 
 
+@cache
 def findEngine(name: str) -> Engine:
     """Give an engine by its name.
 

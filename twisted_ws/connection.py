@@ -175,7 +175,7 @@ class Connection:
         isServer = role is Role.SERVER
         self._deflater: Deflater | None = None
         self._inflater: Inflater | None = None
-        settings = None if deflate is None else options.deflateSettings()
+        settings = None if deflate is None else options.deflateSettings
         if deflate is not None and settings is not None:
             self._deflater = deflaterFor(deflate, settings, isServer)
             self._inflater = inflaterFor(

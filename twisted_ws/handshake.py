@@ -201,7 +201,7 @@ class ServerHandshake:
         self._anyOrigin = options.dangerouslyAllowAnyOrigin
         self._anyHost = options.dangerouslyAllowAnyHost
         self._subprotocols = options.subprotocols
-        self._deflateSettings = options.deflateSettings()
+        self._deflateSettings = options.deflateSettings
 
     def read(self, head: RequestHead, secure: bool, loopbackOnly: bool) -> Request:
         """Read a request that asks for WebSocket (section 4.2.1).

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import Field, dataclass, field, fields
+from functools import cached_property
 from typing import Any
 
 from .compression import ENGINES, PRESETS, DeflateSettings, findEngine
@@ -271,11 +272,9 @@ class Options:
     """What compresses: ``zlib``, Python's own, or ``zlib-ng``, which is up to four
     times as fast with small messages; the extra ``twisted_ws[zlib-ng]`` brings it."""
 
+    @cached_property
     def deflateSettings(self) -> DeflateSettings | None:
-        """Give what holds for compression, the preset filled in; None when it is off.
-
-        :raises InvalidOption: the engine is not installed
-        """
+        """What holds for compression, the preset filled in; None when it is off."""
         preset = PRESETS[self.compression]
         if preset is None:
             return None
@@ -314,7 +313,7 @@ class Options:
                 f"the one or raise the other",
             )
         # Read now, so that an engine that is not installed shows when it is chosen.
-        self.deflateSettings()
+        _ = self.deflateSettings
 
 
 @dataclass(frozen=True, kw_only=True)
