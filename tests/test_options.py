@@ -283,15 +283,15 @@ class CompressionTests(SynchronousTestCase):
 
     def test_presets(self) -> None:
         """A preset decides what is not said."""
-        for name, forgets, bits, memory in (
-            ("shared", True, 15, 8),
-            ("small", False, 12, 4),
-            ("large", False, 15, 8),
+        for name, forgets, bits, memory, threshold in (
+            ("shared", True, 15, 8, 256),
+            ("small", False, 12, 4, 64),
+            ("large", False, 15, 8, 64),
         ):
             found = Options(compression=name).deflateSettings
             assert found is not None
             self.assertEqual(found[:4], (forgets, forgets, bits, bits), name)
-            self.assertEqual(found[4:7], (3, memory, 64), name)
+            self.assertEqual(found[4:7], (3, memory, threshold), name)
             self.assertEqual(found.engine.name, "zlib")
 
     def test_fields(self) -> None:
@@ -350,7 +350,6 @@ class DefaultTests(SynchronousTestCase):
             ("allowedHosts", ()),
             ("dangerouslyAllowAnyHost", False),
             ("compression", "small"),
-            ("compressionThreshold", 64),
             ("compressionLevel", 3),
             ("compressionEngine", "zlib"),
         ):
