@@ -329,7 +329,7 @@ class SidesTests(SynchronousTestCase):
             deflater = deflaterFor(parameters, made, isServer)
             into = inflaterFor(parameters, made.engine, not isServer, 100)
             assert deflater is not None
-            self.assertEqual(deflater.key[2], bits)
+            self.assertEqual(deflater.key[1], bits)
             for _ in range(3):
                 payload = deflater.compress(TEXT)
                 assert payload is not None

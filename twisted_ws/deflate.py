@@ -11,6 +11,8 @@ Three promises:
 
 from __future__ import annotations
 
+from functools import cache
+
 from .compression import Compressor, Decompressor, DeflateSettings, Engine
 from .errors import InvalidPayload, MessageTooBig
 from .frames import FIN, RSV1, Opcode, encodeFrame
@@ -54,7 +56,13 @@ def mostCompressed(size: int, fragments: int) -> int:
     return size + (size >> 3) + (size >> 6) + 16 * fragments + 64
 
 
-_shared: dict[tuple[str, int, int, int], Compressor] = {}
+@cache
+def _keyFor(settings: DeflateSettings, windowBits: int) -> tuple[DeflateSettings, int]:
+    """Give the one object for two: ten thousand connections share it."""
+    return settings, windowBits
+
+
+_shared: dict[tuple[DeflateSettings, int], Compressor] = {}
 """Compressors that remember nothing between messages, and so serve all connections."""
 
 
@@ -71,23 +79,20 @@ class Deflater:
     :param contextTakeover: likewise
     """
 
-    __slots__ = ("_compressor", "_settings", "_takesOver", "key", "threshold")
+    __slots__ = ("_compressor", "_takesOver", "key")
 
     def __init__(
         self, settings: DeflateSettings, windowBits: int, contextTakeover: bool
     ) -> None:
-        self._settings = settings
         self._takesOver = contextTakeover
         self._compressor: Compressor | None = None
-        self.threshold = settings.threshold
-        """Bytes from which on messages are compressed."""
-        self.key = (
-            settings.engine.name,
-            settings.level,
-            windowBits,
-            settings.memoryLevel,
-        )
+        self.key = _keyFor(settings, windowBits)
         """What it has in common with others whose results are the same."""
+
+    @property
+    def threshold(self) -> int:
+        """Bytes from which on messages are compressed."""
+        return self.key[0].threshold
 
     def compress(self, payload: bytes) -> bytes | None:
         """Compress the next message.
@@ -125,9 +130,9 @@ class Deflater:
         self._compressor = None
 
     def _make(self) -> Compressor:
-        _, level, windowBits, memoryLevel = self.key
-        return self._settings.engine.compressobj(
-            level, _DEFLATED, -windowBits, memoryLevel
+        settings, windowBits = self.key
+        return settings.engine.compressobj(
+            settings.level, _DEFLATED, -windowBits, settings.memoryLevel
         )
 
 
@@ -172,8 +177,9 @@ class Inflater:
         # The end of what came in earlier messages.
         self._window = b""
         self._decompressor: Decompressor | None = None
-        # What has come of a message that comes in pieces.
-        self._message = bytearray()
+        # What has come of a message that comes in pieces; a buffer only while there is
+        # one, as an empty one takes 57 bytes.
+        self._message: bytearray | bytes = b""
         self._lastBlocks = 0
 
     def inflate(self, payload: bytes) -> bytes:
@@ -206,7 +212,7 @@ class Inflater:
         """Say that the next piece is the first of a frame."""
         self._lastBlocks = 0
 
-    def feed(self, piece: bytes) -> bytearray:
+    def feed(self, piece: bytes) -> bytes | bytearray:
         """Decompress a piece of a message.
 
         :param piece: bytes of a frame's payload
@@ -215,6 +221,8 @@ class Inflater:
         :raises InvalidPayload: it is not in DEFLATE's form
         """
         begin = len(self._message)
+        if not self._message:
+            self._message = bytearray()
         decompressor = self._decompressor or self._restart()
         while piece:
             if decompressor.eof:
@@ -247,7 +255,7 @@ class Inflater:
             if self.feed(_END) or self._lastBlocks or not decompressor.eof:
                 raise _notWhole()
         message = bytes(self._message)
-        self._message = bytearray()
+        self._message = b""
         self._decompressor = None
         if self._takesOver:
             self._remember(message)

@@ -7,7 +7,8 @@ What was agreed is :class:`DeflateParameters`; :mod:`twisted_ws.deflate` acts on
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple, TypeAlias
+from functools import cache
+from typing import Any, NamedTuple, TypeAlias
 
 from .compression import DeflateSettings
 
@@ -80,6 +81,7 @@ class DeflateParameters(NamedTuple):
             return self.serverMaxWindowBits, not self.serverNoContextTakeover
         return self.clientMaxWindowBits, not self.clientNoContextTakeover
 
+    @cache  # noqa: B019  there are only a few thousand
     def __str__(self) -> str:
         server, client = self.named
         return _write(
@@ -88,6 +90,12 @@ class DeflateParameters(NamedTuple):
             self.serverMaxWindowBits if server else None,
             self.clientMaxWindowBits if client else None,
         )
+
+
+@cache
+def _same(*parts: Any) -> DeflateParameters:
+    """Give the one object for what thousands of connections agree on."""
+    return DeflateParameters(*parts)
 
 
 def _write(
@@ -166,7 +174,7 @@ def agree(
             settings.clientMaxWindowBits if offer.clientMaxWindowBits else _MAX_BITS,
             offer.clientMaxWindowBits or _MAX_BITS,
         )
-        return DeflateParameters(
+        return _same(
             settings.serverNoContextTakeover or offer.serverNoContextTakeover,
             settings.clientNoContextTakeover or offer.clientNoContextTakeover,
             serverBits,
