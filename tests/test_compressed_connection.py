@@ -313,6 +313,41 @@ class ReceiveTests(SynchronousTestCase):
             self.assertEqual(take(make(), wire), [CloseReceived(1005, "")])
 
 
+class MemoryTests(SynchronousTestCase):
+    """What compression costs a connection that does not use it."""
+
+    def test_D05_idle(self) -> None:
+        """A connection that agreed on compression, and one that used it and forgets,
+        takes a few hundred bytes more than one that did not, and no buffers."""
+        options = Options()
+        sender = Sender()
+
+        def taken(deflate: DeflateParameters | None, wire: bytes = b"") -> float:
+            tracemalloc.start()
+            try:
+                before, _ = tracemalloc.get_traced_memory()
+                made = []
+                for _ in range(100):
+                    made.append(Connection(Role.SERVER, options, deflate=deflate))
+                    made[-1].receive(wire)
+                    made[-1].sendText(WORDS) if wire else None
+                after, _ = tracemalloc.get_traced_memory()
+            finally:
+                tracemalloc.stop()
+            return (after - before) / 100
+
+        wire = frame(ZTEXT, sender("and so on " * 500)) + frame(ZTEXT, sender(""))
+        wire += b"".join(fragments(ZTEXT, Sender()(WORDS), 5))
+        forgetting = DeflateParameters(True, True)
+        # What all of them share is there before.
+        for wires in (b"", wire):
+            taken(forgetting, wires)
+            plain = taken(None)
+            for each in (DeflateParameters(), forgetting):
+                if each is forgetting or not wires:
+                    self.assertLess(taken(each, wires) - plain, 400)
+
+
 class SliceTests(SynchronousTestCase):
     """One segment may hold more than is good to decompress at once."""
 
