@@ -6,9 +6,12 @@ Twisted endpoint can listen with, or to :class:`WebSocketClientEndpoint`. Corout
 :func:`connect`.
 """
 
+from .broadcast import BroadcastResult, SlowPolicy, broadcast
 from .client import WebSocketClientEndpoint, connect
 from .clienthandshake import Challenge
+from .clientoptions import ClientOptions
 from .closing import CloseCode
+from .deflate import PreparedMessage
 from .errors import (
     CertificateRefused,
     ConnectFailed,
@@ -31,7 +34,7 @@ from .factory import ApplicationFactory, WebSocketServerFactory
 from .handshake import Request
 from .headers import Headers, ResponseHead
 from .interfaces import WebSocketProtocol, WebSocketTransport
-from .options import ClientOptions, ServerOptions
+from .options import ServerOptions
 from .reconnecting import Backoff, isWorthRetrying, reconnecting
 from .service import WebSocketService
 from .tls import TLSServerEndpoint, loadContext, selfSignedContext
@@ -42,6 +45,7 @@ __version__ = "0.1.0"
 __all__ = [
     "ApplicationFactory",
     "Backoff",
+    "BroadcastResult",
     "CertificateRefused",
     "Challenge",
     "ClientOptions",
@@ -57,11 +61,13 @@ __all__ = [
     "InvalidHandshake",
     "InvalidOption",
     "InvalidURL",
+    "PreparedMessage",
     "ProxyFailed",
     "RedirectRefused",
     "Request",
     "ResponseHead",
     "ServerOptions",
+    "SlowPolicy",
     "TLSConfigurationError",
     "TLSFailed",
     "TLSServerEndpoint",
@@ -73,6 +79,7 @@ __all__ = [
     "WebSocketServerFactory",
     "WebSocketService",
     "WebSocketTransport",
+    "broadcast",
     "connect",
     "isWorthRetrying",
     "loadContext",

@@ -22,6 +22,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from .clienthandshake import Challenge, ClientHandshake, redirectTarget
+from .clientoptions import ClientOptions
 from .clientprotocol import ClientProtocol, Redirected
 from .clienttls import ClientTLS
 from .errors import (
@@ -36,7 +37,6 @@ from .errors import (
 from .factory import Application, checkApplication
 from .headers import Headers, ResponseHead
 from .interfaces import asDeferred
-from .options import ClientOptions
 from .proxies import proxyEndpoint
 from .proxyurls import proxyFor
 from .redaction import loggable

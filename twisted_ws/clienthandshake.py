@@ -15,11 +15,12 @@ from datetime import timezone
 from email.utils import parsedate_to_datetime
 from typing import cast
 
+from .clientoptions import ClientOptions
 from .errors import InvalidHandshake, InvalidURL, RedirectRefused
 from .handshake import Request, acceptFor
-from .headers import Headers, ResponseHead, splitList
+from .headers import Headers, ResponseHead, splitList, splitParameters
 from .knobs import Pairs
-from .options import ClientOptions
+from .offers import EXTENSION, checkAnswer, offersFor
 from .urls import WebSocketURL, writeAuthority
 
 __all__ = [
@@ -109,6 +110,12 @@ class ClientHandshake:
         headers.add("Sec-WebSocket-Version", "13")
         if options.subprotocols:
             headers.add("Sec-WebSocket-Protocol", ", ".join(options.subprotocols))
+        self._offers = offersFor(options.deflateSettings)
+        if self._offers:
+            offers = [str(each) for each in self._offers]
+            headers.add("Sec-WebSocket-Extensions", ", ".join(offers))
+            read = [splitParameters(each) for each in offers]
+            request.extensionOffers = tuple((name, tuple(more)) for name, more in read)
         if options.origin is not None:
             headers.add("Origin", options.origin)
         own = [
@@ -139,7 +146,8 @@ class ClientHandshake:
         return "\r\n".join([*lines, "", ""]).encode("latin-1")
 
     def judge(self, head: ResponseHead) -> tuple[str, ...]:
-        """Hold a 101 against the rules, and note the subprotocol in the request.
+        """Hold a 101 against the rules, and note the subprotocol and what holds for
+        compression in the request.
 
         :param head: the response, whose status is 101
         :returns: the extensions that are agreed
@@ -173,9 +181,22 @@ class ClientHandshake:
 
     def _agreeOnExtensions(self, headers: Headers) -> tuple[str, ...]:
         name = "Sec-WebSocket-Extensions"
-        if splitList(",".join(headers.getAll(name))):
-            raise InvalidHandshake(name, "it uses an extension that was not offered")
-        return ()
+        elements = splitList(",".join(headers.getAll(name)))
+        if not elements:
+            return ()
+        try:
+            extension, parameters = splitParameters(elements[0])
+            if len(elements) > 1 or extension != EXTENSION or not self._offers:
+                raise InvalidHandshake(
+                    name, "it uses an extension that was not offered"
+                )
+            agreed = checkAnswer(self._offers, parameters)
+        except ValueError as error:
+            raise InvalidHandshake(
+                name, f"it uses an extension in a way that cannot be: {error}"
+            ) from None
+        self.request.deflate = agreed
+        return (str(agreed),)
 
     def _agreeOnSubprotocol(self, headers: Headers) -> None:
         name = "Sec-WebSocket-Protocol"

@@ -20,6 +20,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from .clienthandshake import ClientHandshake, ResponseBody, isRedirect
+from .clientoptions import ClientOptions
 from .clienttls import tlsFailure
 from .connection import Connection, Role
 from .errors import (
@@ -34,7 +35,6 @@ from .errors import (
 from .factory import Application, buildFrom
 from .headers import MalformedHead, ResponseHead, parseResponseHead
 from .interfaces import asDeferred
-from .options import ClientOptions
 from .protocol import WireProtocol
 from .timers import sharedDeadlines
 from .tls import peerCertificate
@@ -223,7 +223,8 @@ class ClientProtocol(WireProtocol):
         self.request.peer = self.transport.getPeer()
         self.request.localAddress = self.transport.getHost()
         self.request.peerCertificate = peerCertificate(self.transport)
-        self._prepare(Connection(Role.CLIENT, self.options))
+        deflate = self.request.deflate
+        self._prepare(Connection(Role.CLIENT, self.options, deflate=deflate))
         try:
             result = buildFrom(self._build, self.request)
         except BaseException:

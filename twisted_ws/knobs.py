@@ -35,7 +35,10 @@ def knob(
     summary: str,
     *,
     unit: str = "",
+    kind: type | None = None,
     minimum: float | None = None,
+    maximum: float | None = None,
+    choices: tuple[str, ...] = (),
     flag: str | None = None,
     secret: bool = False,
     check: Callable[[str, Any], None] | None = None,
@@ -45,11 +48,14 @@ def knob(
     :param default: its value when nothing is said
     :param summary: one sentence for ``--help``
     :param unit: ``bytes``, ``seconds`` or nothing
+    :param kind: the type of its values; the default's, where that is not None
     :param minimum: the least value that works
+    :param maximum: the greatest value that works
+    :param choices: the texts that work
     :param flag: the name that a repeatable flag is made from, one of the many
     :param secret: whether it may hold what belongs into no log, and so no ``repr``
-    :param check: looks at the value in place of the checks that follow from the default
-        and the minimum; called with name and value, raises InvalidOption
+    :param check: looks at the value in place of the checks that follow from the others;
+        called with name and value, raises InvalidOption
     """
     return field(
         default=default,
@@ -57,7 +63,10 @@ def knob(
         metadata={
             "summary": summary,
             "unit": unit,
+            "kind": kind or type(default),
             "minimum": minimum,
+            "maximum": maximum,
+            "choices": choices,
             "flag": flag,
             "check": check,
         },
@@ -95,23 +104,26 @@ def checkLater(name: str, value: object) -> None:
 
 
 def checkField(each: Field[Any], value: object) -> None:
-    """Check one value against its field's type, as its default shows it, and minimum.
+    """Check one value against its field's kind, choices, minimum and maximum.
 
     :param each: the field
     :param value: its value
     :raises InvalidOption: it does not fit
     """
-    default = each.default
-    check = each.metadata["check"]
+    check, kind = each.metadata["check"], each.metadata["kind"]
     if check is not None:
         check(each.name, value)
-    elif isinstance(default, bool):
+    elif value is None and each.default is None:
+        return
+    elif kind is bool:
         if not isinstance(value, bool):
             raise InvalidOption(each.name, f"{value!r} is neither True nor False")
-    elif isinstance(default, tuple):
+    elif kind is tuple:
         _checkNames(each.name, value)
+    elif kind is str:
+        _checkChoice(each, value)
     else:
-        _checkNumber(each, value, whole=isinstance(default, int))
+        _checkNumber(each, value, whole=kind is int)
 
 
 def _checkNames(name: str, value: object) -> None:
@@ -120,8 +132,15 @@ def _checkNames(name: str, value: object) -> None:
         raise InvalidOption(name, f"{value!r} is not a tuple of str")
 
 
+def _checkChoice(each: Field[Any], value: object) -> None:
+    """Check a text that is one of a few."""
+    choices = each.metadata["choices"]
+    if not isinstance(value, str) or value not in choices:
+        raise InvalidOption(each.name, f"{value!r} is not one of {', '.join(choices)}")
+
+
 def _checkNumber(each: Field[Any], value: object, whole: bool) -> None:
-    """Check a number's kind and minimum."""
+    """Check a number's kind, minimum and maximum."""
     kind = "a whole number" if whole else "a number"
     unit = each.metadata["unit"]
     if unit:
@@ -131,9 +150,11 @@ def _checkNumber(each: Field[Any], value: object, whole: bool) -> None:
         raise InvalidOption(each.name, f"{value!r} is not {kind}")
     if isinstance(value, float) and not math.isfinite(value):
         raise InvalidOption(each.name, f"{value!r} is not finite")
-    minimum = each.metadata["minimum"]
+    minimum, maximum = each.metadata["minimum"], each.metadata["maximum"]
     if minimum is not None and value < minimum:
         raise InvalidOption(each.name, f"{value} is too little: at least {minimum}")
+    if maximum is not None and value > maximum:
+        raise InvalidOption(each.name, f"{value} is too much: at most {maximum}")
 
 
 def readPairs(name: str, value: Any) -> tuple[tuple[str, str], ...]:

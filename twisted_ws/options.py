@@ -6,41 +6,17 @@ one name serves everywhere: ``maxMessageSize`` here, ``--max-message-size`` ther
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any
 
+from .compression import ENGINES, PRESETS, DeflateSettings, findEngine
 from .errors import InvalidOption
 from .headers import isToken
-from .knobs import (
-    KIB,
-    MIB,
-    Pairs,
-    checkCallable,
-    checkField,
-    checkLater,
-    checkText,
-    checkValue,
-    knob,
-    readPairs,
-)
+from .knobs import KIB, MIB, checkField, knob
 from .origins import Authority, Origin, parseAuthority, parseOrigin
-from .proxyurls import parseProxyURL
 
-__all__ = ["ClientOptions", "Options", "ServerOptions"]
-
-
-def _checkProxy(name: str, value: object) -> None:
-    """Check a proxy's URL; an empty one is none.
-
-    :raises InvalidOption: it is none
-    """
-    checkText(name, value)
-    if value:
-        try:
-            parseProxyURL(str(value))
-        except ValueError as error:
-            raise InvalidOption(name, str(error)) from None
+__all__ = ["Options", "ServerOptions"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,9 +25,10 @@ class Options:
 
     All limits are on by default. The worst case of memory for one connection is the sum
     of seven times ``maxMessageSize`` (a message being received, at the moment in which
-    it becomes a str of four bytes a character), ``maxSendBuffer`` and one message
-    beyond it (waiting for a peer that does not read), and 1.5 MiB for what one segment
-    of 64 KiB can bring; the table in the documentation's topic on limits adds it up.
+    it becomes a str of four bytes a character), once more and an eighth of it if that
+    is compressed, ``maxSendBuffer`` and one message beyond it (waiting for a peer that
+    does not read), 1.5 MiB for what one segment of 64 KiB can bring, and what
+    ``compression`` keeps; the table in the documentation's topic on limits adds it up.
 
     :raises InvalidOption: a value of the wrong type, below its minimum, or at odds with
         another one
@@ -176,6 +153,121 @@ class Options:
     """Most header lines in the request head; more are refused with 431. For a client of
     the response, as :attr:`maxHeaderLine`."""
 
+    compression: str = knob(
+        "small",
+        "Memory that a connection may keep for permessage-deflate: none (off), shared, "
+        "small or large.",
+        choices=tuple(PRESETS),
+    )
+    """How much a connection may keep to compress messages with permessage-deflate (RFC
+    7692), if the peer wants that too. ``none`` turns compression off. ``shared`` keeps
+    nothing between messages, each of which is compressed on its own. ``small`` keeps
+    about 40 KiB and ``large`` about 200 KiB from the first compressed message on, for
+    fewer bytes. The fields below that are None have the preset's value."""
+
+    compressionThreshold: int | None = knob(
+        None,
+        "Bytes from which on a message is compressed before it is sent.",
+        unit="bytes",
+        kind=int,
+        minimum=0,
+    )
+    """Messages of fewer bytes are sent as they are, unless the application says
+    otherwise for one: they gain little. Where the preset decides it is 256 bytes for
+    ``shared``, else 64."""
+
+    compressionLevel: int = knob(
+        3,
+        "How hard to try, from 1 (fast) to 9.",
+        minimum=1,
+        maximum=9,
+    )
+    """How hard the compressor tries, from 1 to 9. On small messages 3 is as fast as 1
+    and 6 takes half as long again for a tenth fewer bytes."""
+
+    compressionMemoryLevel: int | None = knob(
+        None,
+        "Memory of a connection's compressor beside its window, from 1 (1 KiB) to 9 "
+        "(256 KiB).",
+        kind=int,
+        minimum=1,
+        maximum=9,
+    )
+    """Memory that the compressor takes beside its window: two to the power of this and
+    9 bytes."""
+
+    serverMaxWindowBits: int | None = knob(
+        None,
+        "How far back the server's messages refer, two to this power bytes.",
+        kind=int,
+        minimum=9,
+        maximum=15,
+    )
+    """How far back a compressed message of the server refers at most: two to this power
+    bytes. The server's compressor takes four times as much memory, the client keeps
+    that many bytes. RFC 7692 section 7.1.2.1."""
+
+    clientMaxWindowBits: int | None = knob(
+        None,
+        "How far back the client's messages refer, two to this power bytes.",
+        kind=int,
+        minimum=9,
+        maximum=15,
+    )
+    """The same for the client's messages. A server can only set it for clients that
+    offer ``client_max_window_bits``, as Chromium does; for others it is 15. RFC 7692
+    section 7.1.2.2."""
+
+    serverNoContextTakeover: bool | None = knob(
+        None,
+        "Compress each message of the server on its own.",
+        kind=bool,
+    )
+    """Whether the server compresses each message on its own, without those before it:
+    more bytes, and no memory between messages. RFC 7692 section 7.1.1.1."""
+
+    clientNoContextTakeover: bool | None = knob(
+        None,
+        "Have the client compress each message on its own.",
+        kind=bool,
+    )
+    """Whether the client compresses each message on its own. RFC 7692 section
+    7.1.1.2."""
+
+    compressionEngine: str = knob(
+        "zlib",
+        "What compresses: zlib, or zlib-ng if it is installed.",
+        choices=tuple(ENGINES),
+    )
+    """What compresses: ``zlib``, Python's own, or ``zlib-ng``, which the extra
+    ``twisted_ws[zlib-ng]`` brings: faster with long messages and at level 1, but it
+    takes four times the memory with the preset ``small``."""
+
+    @cached_property
+    def deflateSettings(self) -> DeflateSettings | None:
+        """What holds for compression, the preset filled in; None when it is off."""
+        preset = PRESETS[self.compression]
+        if preset is None:
+            return None
+        try:
+            engine = findEngine(self.compressionEngine)
+        except ValueError as error:
+            raise InvalidOption("compressionEngine", str(error)) from None
+
+        def choose(value: Any, otherwise: Any) -> Any:
+            return otherwise if value is None else value
+
+        return DeflateSettings(
+            choose(self.serverNoContextTakeover, not preset.contextTakeover),
+            choose(self.clientNoContextTakeover, not preset.contextTakeover),
+            choose(self.serverMaxWindowBits, preset.windowBits),
+            choose(self.clientMaxWindowBits, preset.windowBits),
+            self.compressionLevel,
+            choose(self.compressionMemoryLevel, preset.memoryLevel),
+            choose(self.compressionThreshold, preset.threshold),
+            engine,
+        )
+
     def __post_init__(self) -> None:
         for each in fields(self):
             checkField(each, getattr(self, each.name))
@@ -191,6 +283,8 @@ class Options:
                 f"{self.maxHeaderLine} is over maxHeadSize, {self.maxHeadSize}: lower "
                 f"the one or raise the other",
             )
+        # Read now, so that an engine that is not installed shows when it is chosen.
+        _ = self.deflateSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -334,235 +428,3 @@ class ServerOptions(Options):
                     f"{text!r} is not a host such as example.com: {error}",
                 ) from None
         return tuple(found)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ClientOptions(Options):
-    """What a client does, beside what all connections do.
-
-    What may be secret (headers, cookies, user and password, the proxy's URL) is not in
-    its ``repr``.
-
-    :raises InvalidOption: as in :class:`Options`; also a header, cookie or subprotocol
-        that cannot be written
-    """
-
-    subprotocols: tuple[str, ...] = knob(
-        (),
-        "A subprotocol to offer, the favourite first; the server may choose one.",
-        flag="subprotocol",
-    )
-    """Subprotocols to offer, the favourite first. The server chooses one, which is
-    ``transport.subprotocol`` then, or none. RFC 6455 section 1.9."""
-
-    headers: Pairs = knob(
-        (),
-        "A header to send with the opening handshake, as NAME:VALUE.",
-        flag="header",
-        secret=True,
-        check=checkLater,
-    )
-    """Headers to send with the opening handshake, beside those that it consists of.
-    They are not sent on to another origin that a redirect leads to, except User-Agent:
-    who knows which of them is a key."""
-
-    cookies: Pairs = knob(
-        (),
-        "A cookie to send with the opening handshake, as NAME=VALUE.",
-        flag="cookie",
-        secret=True,
-        check=checkLater,
-    )
-    """Cookies to send with the opening handshake, in one Cookie header. They are not
-    sent on to another origin. What the server sets is in ``transport.response``; to
-    keep it is up to the application."""
-
-    origin: str | None = knob(
-        None,
-        "The Origin header, such as https://example.com, which browsers send.",
-        check=checkText,
-    )
-    """The Origin header, such as ``https://example.com``; None sends none. Servers that
-    check where pages come from let programs in without."""
-
-    user: str | None = knob(
-        None,
-        "The user for HTTP Basic authentication, in place of the one in the URL.",
-        secret=True,
-        check=checkText,
-    )
-    """The user for HTTP Basic authentication (RFC 7617); goes before the one in the
-    URL. Sent with the first request, and to no other origin."""
-
-    password: str | None = knob(
-        None,
-        "The password for HTTP Basic authentication.",
-        secret=True,
-        check=checkText,
-    )
-    """The password that goes with :attr:`user`."""
-
-    answerChallenge: Any = knob(
-        None,
-        "A function that answers when the server or a proxy asks who is there.",
-        check=checkCallable,
-    )
-    """Called with a :class:`~twisted_ws.clienthandshake.Challenge` when the server
-    answers 401 or the proxy 407. Gives the value of the Authorization header for
-    another try, or None to give up; may be a coroutine function, or return a
-    Deferred."""
-
-    maxRedirects: int = knob(
-        5,
-        "Most redirects that are followed; 0 follows none.",
-        minimum=0,
-    )
-    """Most redirects that are followed (301, 302, 303, 307 and 308); one more fails
-    with :exc:`~twisted_ws.errors.TooManyRedirects`. From wss to ws none is followed. 0
-    follows none: then they fail with :exc:`~twisted_ws.errors.HandshakeRefused`."""
-
-    openTimeout: float = knob(
-        30.0,
-        "Seconds for all of connecting: DNS, TCP, proxies, TLS, redirects.",
-        unit="seconds",
-        minimum=0.001,
-    )
-    """Seconds for all of connecting: DNS, TCP, proxies, TLS, the opening handshake,
-    redirects and :attr:`answerChallenge`."""
-
-    maxResponseBody: int = knob(
-        64 * KIB,
-        "Most bytes of a response's body that are kept when it is not a 101.",
-        unit="bytes",
-        minimum=0,
-    )
-    """Most bytes that are kept of the body of a response other than a 101, for
-    ``HandshakeRefused.body``; what follows is not read."""
-
-    proxy: str | None = knob(
-        None,
-        "The URL of a proxy: http, https, socks5, socks5h; an empty one uses none.",
-        secret=True,
-        check=_checkProxy,
-    )
-    """The URL of a proxy to connect through, such as
-    ``http://user:password@proxy.example:3128``: see :doc:`/howto/proxies`. ``https``
-    speaks TLS to the proxy, whose certificate is always verified, with
-    :attr:`trustRoots` if there are any. The empty text uses none whatever the
-    environment says; None leaves that to :attr:`useEnvironmentProxies`."""
-
-    useEnvironmentProxies: bool = knob(
-        False,
-        "Take the proxy from the environment: https_proxy, http_proxy, no_proxy.",
-    )
-    """Take the proxy from the environment's variables ``https_proxy``, ``http_proxy``,
-    ``all_proxy`` and ``no_proxy``."""
-
-    trustRoots: Any = knob(
-        None,
-        "A PEM file with the certificates of the authorities to trust, in place of the "
-        "platform's.",
-        check=checkLater,
-    )
-    """Whom to trust for wss: None for the platform's authorities; the path of a PEM
-    file with certificates; or what ``twisted.internet.ssl.optionsForClientTLS`` takes
-    as its ``trustRoot``."""
-
-    clientCertificate: Any = knob(
-        None,
-        "A PEM file with a certificate, its chain and its key, to show to the server.",
-        secret=True,
-        check=checkLater,
-    )
-    """The certificate to show to a server that asks for one: the path of a PEM file
-    with certificate, chain and key; a pair of paths, the second one the key's; or a
-    ``twisted.internet.ssl.PrivateCertificate``. Not shown to another origin that a
-    redirect leads to."""
-
-    dangerouslyDisableCertificateVerification: bool = knob(
-        False,
-        "Accept every certificate. Dangerous: whoever is on the way can read and "
-        "change everything.",
-    )
-    """Accept every certificate that a server shows: whoever sits on the way can read
-    and change everything. Logs a warning for each connection. For a server with a
-    certificate of its own making, :attr:`trustRoots` names that instead."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for name in self.subprotocols:
-            if not isToken(name):
-                raise InvalidOption(
-                    "subprotocols", f"{name!r} is not a token, as RFC 6455 wants it"
-                )
-        if len(set(self.subprotocols)) < len(self.subprotocols):
-            # RFC 6455 section 4.1: all of them are unique.
-            raise InvalidOption("subprotocols", "one of them is there twice")
-        # Frozen, and so hashable, whatever they were given as.
-        object.__setattr__(self, "headers", _readHeaders(self.headers))
-        object.__setattr__(self, "cookies", _readCookies(self.cookies))
-        if self.origin is not None:
-            checkValue("origin", "Origin", self.origin)
-        if self.password is not None and self.user is None:
-            raise InvalidOption("password", "a password without user")
-        if self.user is not None and ":" in self.user:
-            raise InvalidOption(
-                "user", "a user with a colon, where the password begins"
-            )
-        if self.dangerouslyDisableCertificateVerification and (
-            self.trustRoots is not None
-        ):
-            raise InvalidOption(
-                "trustRoots",
-                "given, while no certificate is verified: drop "
-                "dangerouslyDisableCertificateVerification",
-            )
-
-
-_HANDSHAKE_HEADERS = frozenset(
-    {
-        "connection",
-        "content-length",
-        "host",
-        "sec-websocket-extensions",
-        "sec-websocket-key",
-        "sec-websocket-version",
-        "transfer-encoding",
-        "upgrade",
-    }
-)
-_OPTION_FOR = {
-    "cookie": "cookies",
-    "origin": "origin",
-    "sec-websocket-protocol": "subprotocols",
-}
-_COOKIE_VALUE = re.compile(r"[\x20-\x3a\x3c-\x7e\x80-\xff]*")
-
-
-def _readHeaders(value: Any) -> tuple[tuple[str, str], ...]:
-    found = readPairs("headers", value)
-    for name, text in found:
-        known = name.lower()
-        if known in _HANDSHAKE_HEADERS:
-            raise InvalidOption("headers", f"{name} is written by the handshake")
-        if known in _OPTION_FOR:
-            raise InvalidOption(
-                "headers", f"{name} has an option of its own, {_OPTION_FOR[known]}"
-            )
-        checkValue("headers", name, text)
-    return found
-
-
-def _readCookies(value: Any) -> tuple[tuple[str, str], ...]:
-    found = readPairs("cookies", value)
-    for name, text in found:
-        if not isToken(name):
-            raise InvalidOption("cookies", f"the name {name!r} is not a token")
-        if _COOKIE_VALUE.fullmatch(text) is None:
-            # Without the value, which is a secret.
-            raise InvalidOption(
-                "cookies",
-                f"the value of {name} holds a semicolon, a control character or one "
-                f"outside ISO 8859-1",
-            )
-    return found

@@ -18,6 +18,7 @@ from twisted.logger import Logger
 
 from .client import WebSocketClientEndpoint
 from .clienthandshake import readRetryAfter
+from .clientoptions import ClientOptions
 from .errors import (
     CertificateRefused,
     ConnectFailed,
@@ -26,7 +27,6 @@ from .errors import (
     InvalidOption,
     ProxyFailed,
 )
-from .options import ClientOptions
 from .redaction import loggable
 from .websocket import QueueProtocol, WebSocket
 
