@@ -28,6 +28,7 @@ from .errors import (
     HandshakeError,
     HandshakeRefused,
     HandshakeTimeout,
+    InvalidURL,
     ProxyFailed,
     RedirectRefused,
     TooManyRedirects,
@@ -134,6 +135,10 @@ class _Opening:
         except (HandshakeError, CancelledError, ConnectingCancelledError):
             protocol.giveUp()
             raise
+        except ValueError as error:
+            # Twisted's endpoints and TLS take no underscore in a name, for instance.
+            protocol.giveUp()
+            raise InvalidURL(f"the URL's host: {loggable(error)}") from error
         except Exception as error:
             protocol.giveUp()
             place = self._url.authority.host

@@ -245,6 +245,10 @@ class ClientProtocol(WireProtocol):
         try:
             if application is None:
                 raise NoProtocol()
+            # What ClientService puts around a protocol waits for just this call.
+            makeConnection = getattr(application, "makeConnection", None)
+            if makeConnection is not None:
+                makeConnection(self)
             result = application.negotiationStarted(self)
         except BaseException:
             self._applicationFailed(Failure())
