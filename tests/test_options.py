@@ -16,7 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_ws import options
 from twisted_ws.errors import InvalidOption, WebSocketError
-from twisted_ws.options import Options, ServerOptions
+from twisted_ws.options import ClientOptions, Options, ServerOptions
 from twisted_ws.origins import Authority, Origin
 
 # Every class of options that the module defines.
@@ -41,6 +41,13 @@ def everyField() -> Iterator[tuple[type[Options], dataclasses.Field[Any]]]:
             yield each, field
 
 
+def plainFields() -> Iterator[tuple[type[Options], dataclasses.Field[Any]]]:
+    """Give those whose values are checked by what their defaults are."""
+    for each, field in everyField():
+        if field.metadata["check"] is None:
+            yield each, field
+
+
 def docstringsOfFields(node: ast.ClassDef) -> dict[str, str]:
     """Give the annotated names in a class's body, with the text behind each."""
     found = {}
@@ -62,7 +69,7 @@ class FieldTests(SynchronousTestCase):
 
     def test_classes(self) -> None:
         """There is something to look at."""
-        self.assertTrue({Options, ServerOptions} <= set(CLASSES))
+        self.assertTrue({Options, ServerOptions, ClientOptions} <= set(CLASSES))
 
     def test_defaults(self) -> None:
         """Every field has a default, and the defaults go together."""
@@ -115,7 +122,7 @@ class FieldTests(SynchronousTestCase):
         """A field's annotation is the kind that its default shows, which is what values
         are checked against."""
         kinds = {"bool": bool, "int": int, "float": float, "tuple[str, ...]": tuple}
-        for each, field in everyField():
+        for each, field in plainFields():
             self.assertIs(
                 type(field.default),
                 kinds[str(field.type)],
@@ -124,7 +131,7 @@ class FieldTests(SynchronousTestCase):
 
     def test_minimums(self) -> None:
         """Every number has a minimum, which works; what is below it does not."""
-        for each, field in everyField():
+        for each, field in plainFields():
             if isinstance(field.default, bool | tuple):
                 continue
             where = f"{each.__name__}.{field.name}"
@@ -178,7 +185,7 @@ class FieldTests(SynchronousTestCase):
             # A lone text would be taken letter by letter.
             tuple: (True, 0, 1.0, "", "a", (1,), ("a", None), ("a", b"b"), (("a",),)),
         }
-        for each, field in everyField():
+        for each, field in plainFields():
             for value in (*anything, *wrong[type(field.default)]):
                 self.invalid(each, field.name, value)
 
@@ -370,3 +377,115 @@ class ServerOptionsTests(SynchronousTestCase):
             self.assertEqual(error.name, "allowedHosts")
             self.assertIn(repr(text), error.why)
             self.assertTrue(error.__suppress_context__)
+
+
+class ClientOptionsTests(SynchronousTestCase):
+    """What a client asks for."""
+
+    def refused(self, **options: Any) -> InvalidOption:
+        """Give the error for an option."""
+        error: InvalidOption = self.assertRaises(
+            InvalidOption, ClientOptions, **options
+        )
+        self.assertIn(error.name, options)
+        self.assertNotIn("secret", str(error))
+        return error
+
+    def test_defaults(self) -> None:
+        """The figures of the threat model."""
+        made = ClientOptions()
+        for name, expected in (
+            ("maxRedirects", 5),
+            ("handshakeTimeout", 10.0),
+            ("openTimeout", 30.0),
+            ("maxResponseBody", 65536),
+            ("useEnvironmentProxies", False),
+            ("dangerouslyDisableCertificateVerification", False),
+        ):
+            self.assertEqual(getattr(made, name), expected, name)
+
+    def test_subprotocols(self) -> None:
+        """Subprotocols are tokens, and each is there once."""
+        self.assertEqual(
+            ClientOptions(subprotocols=("a", "b")).subprotocols, ("a", "b")
+        )
+        self.refused(subprotocols=("a b",))
+        self.assertIn("twice", self.refused(subprotocols=("a", "b", "a")).why)
+
+    def test_pairs(self) -> None:
+        """Headers and cookies come as a mapping or as pairs, and become a tuple."""
+        pairs = (("a", "1"), ("b", "2"))
+        for name in ("headers", "cookies"):
+            for given in (dict(pairs), pairs, list(pairs), iter(pairs)):
+                made = ClientOptions(**{name: given})
+                self.assertEqual(getattr(made, name), pairs)
+                hash(made)
+            for given in (
+                "secret",
+                ["secret"],
+                [("secret",)],
+                {"secret": 1},
+                1,
+                [None],
+            ):
+                self.refused(**{name: given})
+
+    def test_headers(self) -> None:
+        """Headers can be sent, and are none that the handshake writes."""
+        for name in ("Host", "upgrade", "Sec-WebSocket-Key", "Content-Length"):
+            self.assertIn("handshake", self.refused(headers={name: "x"}).why)
+        for name, option in (
+            ("Cookie", "cookies"),
+            ("origin", "origin"),
+            ("Sec-WebSocket-Protocol", "subprotocols"),
+        ):
+            self.assertIn(option, self.refused(headers={name: "x"}).why)
+        for name, value in (
+            ("a b", "x"),
+            ("a", "secret\r\nB: c"),
+            ("a", "secret\u0100"),
+        ):
+            self.refused(headers={name: value})
+
+    def test_cookies(self) -> None:
+        """Cookies have tokens for names and no semicolon in their values."""
+        ClientOptions(cookies={"a": '"b c, d"', "e": "", "f": "\xe4"})
+        for name, value in (("a b", "x"), ("a", "secret;"), ("a", "secret\n")):
+            self.refused(cookies={name: value})
+
+    def test_texts(self) -> None:
+        """The others are text, or None."""
+        for name in ("origin", "user", "proxy"):
+            made = ClientOptions(**{name: "x"})
+            self.assertEqual(getattr(made, name), "x")
+            for value in (1, b"x", ("x",)):
+                self.refused(**{name: value})
+        self.refused(origin="x\r\ny")
+        self.refused(answerChallenge=1)
+        ClientOptions(answerChallenge=print)
+
+    def test_user(self) -> None:
+        """A password has a user, and that has no colon."""
+        ClientOptions(user="u", password="p:p")
+        self.refused(password="secret")
+        self.refused(user="u:secret")
+
+    def test_verification(self) -> None:
+        """Whom to trust, and to verify nothing, do not go together."""
+        error = self.refused(
+            trustRoots="x", dangerouslyDisableCertificateVerification=True
+        )
+        self.assertEqual(error.name, "trustRoots")
+
+    def test_S05_repr(self) -> None:
+        """What may be secret is not in the repr."""
+        made = ClientOptions(
+            headers={"X": "secret"},
+            cookies={"c": "secret"},
+            user="secret",
+            password="secret",
+            proxy="http://u:secret@p",
+            clientCertificate="secret.pem",
+        )
+        self.assertNotIn("secret", repr(made))
+        self.assertIn("maxRedirects=5", repr(made))

@@ -1,4 +1,4 @@
-"""Staying connected: which errors are worth a retry, how long to wait, the iterator."""
+"""Staying connected: which errors are worth a retry, the waits, the iterator."""
 
 # The assertions of trial have no types.
 # mypy: allow-untyped-calls
@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.remote import ClientTestCase, FakeEndpoint, closing, frame, response
 from tests.support import TEXT, firedWith, logged
-from twisted_ws import reconnecting as module
+from twisted_ws import reconnection as module
 from twisted_ws.errors import (
     CertificateRefused,
     ConnectFailed,
@@ -30,7 +30,7 @@ from twisted_ws.errors import (
 )
 from twisted_ws.headers import Headers
 from twisted_ws.options import ClientOptions
-from twisted_ws.reconnecting import Backoff, isWorthRetrying, reconnecting
+from twisted_ws.reconnection import Backoff, isWorthRetrying, reconnecting
 from twisted_ws.websocket import WebSocket
 
 
