@@ -29,6 +29,7 @@ from tests.support import (
 )
 from twisted_ws import client
 from twisted_ws.client import WebSocketClientEndpoint
+from twisted_ws.clienttls import ClientTLS
 from twisted_ws.frames import FrameDecoder, encodeFrame
 from twisted_ws.handshake import acceptFor
 from twisted_ws.options import ClientOptions
@@ -230,7 +231,7 @@ class ClientTestCase(SynchronousTestCase):
         self.patch(client, "HostnameEndpoint", remote.hostnameEndpoint)
         # A method of the class, which gets the instance.
         self.patch(
-            client.ClientTLS,
+            ClientTLS,
             "wrap",
             lambda tls, *arguments: remote.wrap(tls, *arguments),
         )

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from twisted.application.internet import ClientService
 from twisted.internet.defer import CancelledError, Deferred
@@ -96,7 +96,8 @@ class ReachingTests(ClientTestCase):
                 assert request.path == "/"
                 return Own()
 
-        for application in (Own, lambda _: Own(), Building(), Factory.forProtocol(Own)):
+        twisted = cast(Any, Factory).forProtocol(Own)
+        for application in (Own, lambda _: Own(), Building(), twisted):
             line, results = self.requested(application)
             line.accept()
             self.assertIsInstance(results[0], Own)

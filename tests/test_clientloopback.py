@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import pytest_twisted  # type: ignore[import-untyped]
@@ -135,15 +135,27 @@ class Listener(Protocol):
 
     def __init__(self) -> None:
         self.received = b""
+        self.asked: Deferred[None] = Deferred()
+        """Fires when the first bytes have come."""
         self.lost: Deferred[None] = Deferred()
 
     def dataReceived(self, data: bytes) -> None:
         """Keep it."""
         self.received += data
+        if not self.asked.called:
+            self.asked.callback(None)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """It is over."""
         self.lost.callback(None)
+
+
+def listenerAndFactory() -> tuple[Listener, Any]:
+    """Make a Listener for one connection, and a factory of it."""
+    listener = Listener()
+    factory = Factory.forProtocol(lambda: listener)
+    factory.noisy = False
+    return listener, factory
 
 
 # Carriers
@@ -254,9 +266,7 @@ async def test_C05_refused(directory: str, name: str, days: int, trusted: bool) 
     """A certificate of an authority that is not trusted, for another name, or that has
     expired is refused by default; not a byte of the request goes there."""
     endpoint, _, roots = secured(directory, name, days)
-    listener = Listener()
-    factory = Factory.forProtocol(lambda: listener)
-    factory.noisy = False
+    listener, factory = listenerAndFactory()
     async with listening(endpoint, factory) as port:
         url = f"wss://user:secret@localhost:{port.getHost().port}/"
         options = ClientOptions(trustRoots=roots if trusted else None)
@@ -326,17 +336,11 @@ async def test_C03_cancelled(directory: str) -> None:
     """Cancelling closes the connection, in TLS too."""
     tls, _, roots = secured(directory)
     for endpoint, scheme in ((loopback(), "ws"), (tls, "wss")):
-        listener = Listener()
-        factory = Factory.forProtocol(lambda it=listener: it)
-        factory.noisy = False
+        listener, factory = listenerAndFactory()
         async with listening(endpoint, factory) as port:
             url = f"{scheme}://localhost:{port.getHost().port}/"
             waiting = connect(reactor, url, ClientOptions(trustRoots=roots))
-            asked: Deferred[None] = Deferred()
-            listener.dataReceived = (  # type: ignore[method-assign]
-                lambda data, it=asked: None if it.called else it.callback(None)
-            )
-            await within(asked)
+            await within(listener.asked)
             waiting.cancel()
             with pytest.raises(CancelledError):
                 await waiting
@@ -454,7 +458,7 @@ async def test_clientService() -> None:
 
         service = ClientService(
             WebSocketClientEndpoint.fromURL(reactor, url),
-            Factory.forProtocol(Confirming),
+            cast(Any, Factory).forProtocol(Confirming),
             retryPolicy=lambda _: 0.05,
             clock=reactor,
         )

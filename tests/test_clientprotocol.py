@@ -158,8 +158,10 @@ class OpeningTests(ClientTestCase):
             raise OSError
 
         line, _ = self.requested()
-        line.transport.setTcpNoDelay = fail  # type: ignore[method-assign]
-        line.protocol.connectionMade()
+        for method in (fail, None):
+            transport: Any = line.transport
+            transport.setTcpNoDelay = method
+            line.protocol.connectionMade()
 
 
 class AnswerTests(ClientTestCase):

@@ -168,7 +168,8 @@ class UnverifiedTests(SynchronousTestCase):
             self.assertEqual(len(lines), 1)
             self.assertIn(host, lines[0])
             self.assertIn("not verified", lines[0])
-            made = creator.clientConnectionForTLS(None)
+            anyone: Any = None
+            made = creator.clientConnectionForTLS(anyone)
             self.assertEqual(made.get_servername(), name)
             self.assertIsInstance(made, SSL.Connection)
 

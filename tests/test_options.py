@@ -415,6 +415,7 @@ class ClientOptionsTests(SynchronousTestCase):
     def test_pairs(self) -> None:
         """Headers and cookies come as a mapping or as pairs, and become a tuple."""
         pairs = (("a", "1"), ("b", "2"))
+        given: Any
         for name in ("headers", "cookies"):
             for given in (dict(pairs), pairs, list(pairs), iter(pairs)):
                 made = ClientOptions(**{name: given})
@@ -456,7 +457,8 @@ class ClientOptionsTests(SynchronousTestCase):
     def test_texts(self) -> None:
         """The others are text, or None."""
         for name in ("origin", "user", "proxy"):
-            made = ClientOptions(**{name: "x"})
+            value: Any = "x"
+            made = ClientOptions(**{name: value})
             self.assertEqual(getattr(made, name), "x")
             for value in (1, b"x", ("x",)):
                 self.refused(**{name: value})

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -14,7 +15,6 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.remote import ClientTestCase, FakeEndpoint, closing, frame, response
 from tests.support import TEXT, firedWith, logged
-from twisted_ws import reconnection as module
 from twisted_ws.errors import (
     CertificateRefused,
     ConnectFailed,
@@ -100,7 +100,7 @@ class IteratorTests(ClientTestCase):
     def setUp(self) -> None:
         """Leave no part of the waits out."""
         super().setUp()
-        self.patch(module.random, "random", lambda: 0.0)
+        self.patch(random, "random", lambda: 0.0)
         self.results: list[Any] = []
 
     def start(self, url: str = "ws://example.com/", **arguments: Any) -> None:

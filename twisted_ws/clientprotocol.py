@@ -103,10 +103,11 @@ class ClientProtocol(WireProtocol):
             # An endpoint that could not be cancelled has connected after all.
             self._abort()
             return
-        if hasattr(self.transport, "setTcpNoDelay"):
+        setTcpNoDelay = getattr(self.transport, "setTcpNoDelay", None)
+        if setTcpNoDelay is not None:
             # As on the server.
             with suppress(OSError):
-                self.transport.setTcpNoDelay(True)
+                setTcpNoDelay(True)
         end = self._clock.seconds() + self.options.handshakeTimeout
         self._deadlines.watch(self, end)
         if not self._handshake.url.secure:
