@@ -229,7 +229,7 @@ class AnswerTests(ClientTestCase):
     def test_C03_garbage(self) -> None:
         """What is not an HTTP response is an error at the first line of it."""
         for data in (
-            b"SSH-2.0-OpenSSH_9.2\r\n\r\n",
+            b"SSH-2.0-OpenSSH_9.2\r\n",
             b"HTTP/1.1 101 Switching\n\n",
             b"\r\n",
             b"HTTP/1.1 200 OK\r\n folded: x\r\n\r\n",
@@ -290,10 +290,11 @@ class AnswerTests(ClientTestCase):
             self.assertIsInstance(error.__cause__, ConnectionDone)
 
     def test_C03_afterTheError(self) -> None:
-        """What comes after an error is ignored."""
+        """What comes after an error is ignored, whatever the application does."""
         line, results = self.requested()
         protocol = line.protocol
         line.send(b"rubbish\r\n")
+        protocol.failConnection(SlowConsumer("late"))
         protocol.lineReceived(b"more\r")
         protocol.lineLengthExceeded(b"more")
         protocol.dataReceived(b"more")

@@ -2,7 +2,7 @@
 
 An :class:`_Opening` is one way to a connection: it reaches the server, follows
 redirects and answers challenges, each on a TCP connection of its own, which is a
-:class:`twisted_ws.clientprotocol.ClientProtocol`.
+``ClientProtocol``.
 
 When a Deferred is cancelled, what was opened for it is closed.
 """
@@ -296,7 +296,9 @@ def connect(
     *,
     endpoint: IStreamClientEndpoint | None = None,
 ) -> Deferred[WebSocket]:
-    """Open a connection, for a coroutine::
+    """Open a connection, for a coroutine.
+
+    Such as this::
 
         async with await connect(reactor, "wss://example.com/feed") as webSocket:
             async for message in webSocket:

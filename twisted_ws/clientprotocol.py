@@ -139,15 +139,17 @@ class ClientProtocol(WireProtocol):
             self._invalid(f"a head over {self.options.maxHeadSize} bytes")
         elif not line.endswith(b"\r"):
             self._invalid("a line of its head does not end in CR LF")
-        elif len(line) > 1:
-            if len(self._lines) > self.options.maxHeaders:
-                self._invalid(f"over {self.options.maxHeaders} header lines")
-            else:
-                self._lines.append(line[:-1])
-        elif not self._lines:
-            self._invalid("an empty line in place of a status")
+        elif len(line) > 1 and len(self._lines) > self.options.maxHeaders:
+            self._invalid(f"over {self.options.maxHeaders} header lines")
+        elif len(line) > 1 or not self._lines:
+            self._lines.append(line[:-1])
+            if len(self._lines) == 1:
+                # What is not HTTP need not have an end that could be waited for.
+                self._parse(self._lines)
         else:
-            self._headReceived(self._lines)
+            head = self._parse(self._lines)
+            if head is not None:
+                self._headReceived(head)
 
     def lineLengthExceeded(self, line: bytes) -> None:
         """A line is longer than ``maxHeaderLine``.
@@ -157,12 +159,15 @@ class ClientProtocol(WireProtocol):
         if self._lines is not None:
             self._invalid(f"a line over {self.options.maxHeaderLine} bytes")
 
-    def _headReceived(self, lines: list[bytes]) -> None:
+    def _parse(self, lines: list[bytes]) -> ResponseHead | None:
+        """Read what has come of a head; if it is none, that is the end."""
         try:
-            head = parseResponseHead(lines)
+            return parseResponseHead(lines)
         except MalformedHead as error:
             self._invalid(str(error))
-            return
+            return None
+
+    def _headReceived(self, head: ResponseHead) -> None:
         if head.status < 200 and head.status != 101:
             # RFC 9110 section 15.2: another response follows.
             self._lines = []

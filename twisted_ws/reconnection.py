@@ -119,7 +119,9 @@ def reconnecting(
     backoff: Backoff | None = None,
     retry: Callable[[Exception], bool] = isWorthRetrying,
 ) -> AsyncIterator[WebSocket]:
-    """Iterate over connections: a new one each time the one before has ended::
+    """Iterate over connections: a new one each time the one before has ended.
+
+    Such as this::
 
         async for webSocket in reconnecting(reactor, "wss://example.com/feed"):
             with suppress(ConnectionClosed):
