@@ -308,6 +308,23 @@ async def test_C05_serverName(directory: str) -> None:
 
 
 @pytest_twisted.ensureDeferred
+async def test_S01_oldServer(directory: str) -> None:
+    """A server that speaks no TLS 1.2 is refused, verified or not."""
+    endpoint, context, roots = secured(directory)
+    context.set_min_proto_version(SSL.TLS1_1_VERSION)
+    context.set_max_proto_version(SSL.TLS1_1_VERSION)
+    context.set_cipher_list(b"ALL:@SECLEVEL=0")
+    async with listening(endpoint, WebSocketServerFactory(Echo)) as port:
+        url = f"wss://localhost:{port.getHost().port}/"
+        for options in (
+            ClientOptions(trustRoots=roots),
+            ClientOptions(dangerouslyDisableCertificateVerification=True),
+        ):
+            with pytest.raises(TLSFailed, match="version"):
+                await within(connect(reactor, url, options))
+
+
+@pytest_twisted.ensureDeferred
 async def test_S03_plaintextServer() -> None:
     """A server without TLS at a wss URL is an error that says so."""
     async with listening(loopback(), WebSocketServerFactory(Echo)) as port:
