@@ -18,8 +18,9 @@ from typing import Any
 import twisted_ws
 from tests.test_layers import PROGRAMS, PURE, TWISTED
 from twisted_ws import tap
+from twisted_ws.clientoptions import ClientOptions
 from twisted_ws.closing import CloseCode, describeCode, isLegalOnWire
-from twisted_ws.options import ClientOptions, Options, ServerOptions
+from twisted_ws.options import Options, ServerOptions
 
 __all__ = ["TABLES", "testsOf"]
 
@@ -82,11 +83,13 @@ def clientOptionTable() -> Iterator[str]:
     """Every field of ClientOptions, with its default and least value."""
     rows = []
     for each in fields(ClientOptions):
-        owner = "Options" if each.name in Options.__annotations__ else "ClientOptions"
+        owner = "clientoptions.ClientOptions"
+        if each.name in Options.__annotations__:
+            owner = "options.Options"
         minimum, unit = each.metadata["minimum"], each.metadata["unit"]
         rows.append(
             (
-                f":attr:`~twisted_ws.options.{owner}.{each.name}`",
+                f":attr:`~twisted_ws.{owner}.{each.name}`",
                 readable(each.default, unit),
                 "" if minimum is None else readable(minimum, unit),
                 each.metadata["summary"],

@@ -29,10 +29,10 @@ from tests.support import (
 )
 from twisted_ws import client
 from twisted_ws.client import WebSocketClientEndpoint
+from twisted_ws.clientoptions import ClientOptions
 from twisted_ws.clienttls import ClientTLS
 from twisted_ws.frames import FrameDecoder, encodeFrame
 from twisted_ws.handshake import acceptFor
-from twisted_ws.options import ClientOptions
 
 SERVER = IPv4Address("TCP", "192.0.2.1", 80)
 

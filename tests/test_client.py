@@ -27,6 +27,7 @@ from tests.support import TEXT, FakeTransport, Recorder, firedWith, logged
 from twisted_ws import client
 from twisted_ws.client import WebSocketClientEndpoint, connect
 from twisted_ws.clienthandshake import Challenge
+from twisted_ws.clientoptions import ClientOptions
 from twisted_ws.errors import (
     ConnectFailed,
     HandshakeRefused,
@@ -39,7 +40,6 @@ from twisted_ws.errors import (
 )
 from twisted_ws.headers import Headers
 from twisted_ws.interfaces import WebSocketProtocol
-from twisted_ws.options import ClientOptions
 from twisted_ws.urls import parseURL
 from twisted_ws.websocket import WebSocket
 

@@ -20,9 +20,9 @@ from twisted_ws.clienthandshake import (
     readRetryAfter,
     redirectTarget,
 )
+from twisted_ws.clientoptions import ClientOptions
 from twisted_ws.errors import InvalidHandshake, RedirectRefused
 from twisted_ws.headers import Headers, ResponseHead
-from twisted_ws.options import ClientOptions
 from twisted_ws.urls import parseURL
 
 NONCE = b"the sample nonce"

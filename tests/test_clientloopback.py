@@ -11,7 +11,7 @@ from __future__ import annotations
 import datetime
 import os
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, cast
@@ -32,6 +32,7 @@ from twisted.internet.endpoints import (
 )
 from twisted.internet.error import CannotListenError
 from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
 from tests.certificates import keyToPEM, makeCertificate, makeKey, toPEM
@@ -128,6 +129,18 @@ def nameOf(certificate: X509) -> str:
     """Give the name in a certificate."""
     (found,) = certificate.to_cryptography().subject
     return str(found.value)
+
+
+async def until(condition: Callable[[list[Any]], object], what: str) -> None:
+    """Let the reactor turn until something is so; there is a deadline.
+
+    :param condition: called with what the reactor reads from, tells whether it is so
+    :param what: for the message when it never is
+    """
+    deadline = reactor.seconds() + 15
+    while not condition(reactor.getReaders()):
+        assert reactor.seconds() < deadline, f"never happened: {what}"
+        await deferLater(reactor, 0.005)
 
 
 class Listener(Protocol):
@@ -362,6 +375,34 @@ async def test_C03_cancelled(directory: str) -> None:
             with pytest.raises(CancelledError):
                 await waiting
             await within(listener.lost)
+
+
+@pytest_twisted.ensureDeferred
+async def test_cancelAtAnyMoment(directory: str) -> None:
+    """Cancelling after any number of turns of the reactor leaves nothing open, and the
+    Deferred fires."""
+    tls, _, roots = secured(directory)
+    options = ClientOptions(trustRoots=roots)
+    for endpoint, scheme in ((loopback(), "ws"), (tls, "wss")):
+        factory = WebSocketServerFactory(Echo)
+        async with listening(endpoint, factory) as port:
+            url = f"{scheme}://localhost:{port.getHost().port}/"
+            before = set(reactor.getReaders())
+            cancelled = 0
+            for turns in range(40):
+                waiting = connect(reactor, url, options)
+                for _ in range(turns):
+                    await deferLater(reactor, 0)
+                waiting.cancel()
+                try:
+                    webSocket = await within(waiting)
+                except CancelledError:
+                    cancelled += 1
+                else:
+                    await within(ensureDeferred(webSocket.close()))
+            await within(factory.whenIdle())
+            await until(before.issuperset, "all closed")
+            assert cancelled > 0
 
 
 # Staying connected

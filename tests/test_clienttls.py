@@ -22,9 +22,9 @@ from tests.certificates import keyToPEM, makeCertificate, makeKey, toPEM
 from tests.processes import removeDirectory
 from tests.support import logged
 from twisted_ws import clienttls
+from twisted_ws.clientoptions import ClientOptions
 from twisted_ws.clienttls import ClientTLS, tlsFailure
 from twisted_ws.errors import CertificateRefused, TLSConfigurationError, TLSFailed
-from twisted_ws.options import ClientOptions
 
 
 class FilesCase(SynchronousTestCase):

@@ -17,11 +17,12 @@ from twisted.trial.unittest import SynchronousTestCase
 import twisted_ws
 from docs import tables
 from twisted_ws import tap
+from twisted_ws.clientoptions import ClientOptions
 from twisted_ws.closing import CloseCode
 from twisted_ws.connection import Connection, Event, Role
 from twisted_ws.frames import encodeFrame
 from twisted_ws.knobs import KIB, MIB
-from twisted_ws.options import ClientOptions, ServerOptions
+from twisted_ws.options import ServerOptions
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"

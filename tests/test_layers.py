@@ -22,6 +22,7 @@ PURE = (
     "closing",
     "knobs",
     "options",
+    "clientoptions",
     "frames",
     "connection",
     "handshake",

@@ -15,6 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.remote import ClientTestCase, FakeEndpoint, closing, frame, response
 from tests.support import TEXT, firedWith, logged
+from twisted_ws.clientoptions import ClientOptions
 from twisted_ws.errors import (
     CertificateRefused,
     ConnectFailed,
@@ -29,7 +30,6 @@ from twisted_ws.errors import (
     TooManyRedirects,
 )
 from twisted_ws.headers import Headers
-from twisted_ws.options import ClientOptions
 from twisted_ws.reconnection import Backoff, isWorthRetrying, reconnecting
 from twisted_ws.websocket import WebSocket
 

@@ -14,13 +14,13 @@ from typing import Any, NoReturn
 
 from twisted.internet.defer import CancelledError, Deferred, ensureDeferred
 from twisted.internet.endpoints import HostnameEndpoint
-from twisted.internet.error import ConnectingCancelledError
 from twisted.internet.interfaces import IAddress, IStreamClientEndpoint
 from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 from zope.interface import implementer
 
 from .clienthandshake import Challenge, ClientHandshake, redirectTarget
+from .clientoptions import ClientOptions
 from .clientprotocol import ClientProtocol, Redirected
 from .clienttls import ClientTLS
 from .errors import (
@@ -36,7 +36,6 @@ from .errors import (
 from .factory import Application, checkApplication
 from .headers import Headers, ResponseHead
 from .interfaces import asDeferred
-from .options import ClientOptions
 from .redaction import loggable
 from .urls import WebSocketURL, parseURL
 from .websocket import QueueProtocol, WebSocket
@@ -67,6 +66,28 @@ class _OneConnection(Factory):
         :param addr: the server's address
         """
         return self._one
+
+
+def _cancellable(running: Deferred[Any]) -> Deferred[Any]:
+    """Give a Deferred like another one, but that always says that it was cancelled if
+    it was: Twisted's endpoints then tell of a failed connection or an unknown name.
+
+    :param running: belongs to the new one
+    """
+    wasCancelled = False
+
+    def cancel(_: object) -> None:
+        nonlocal wasCancelled
+        wasCancelled = True
+        running.cancel()
+
+    def fired(result: Any) -> None:
+        if not wasCancelled:
+            waiting.callback(result)
+
+    waiting: Deferred[Any] = Deferred(cancel)
+    running.addBoth(fired)
+    return waiting
 
 
 class _Opening:
@@ -101,9 +122,6 @@ class _Opening:
                 return await self._tryOnce()
             except Redirected as redirected:
                 self._follow(redirected.head)
-            except ConnectingCancelledError:
-                # What Twisted's endpoints say when they are cancelled.
-                raise CancelledError() from None
             except HandshakeRefused as refused:
                 if refused.status != 401:
                     raise
@@ -131,8 +149,8 @@ class _Opening:
             endpoint = self._endpoint.endpointFor(
                 self._url, self._trusted, self._proxyAuthorization
             )
-            await endpoint.connect(_OneConnection(protocol))
-        except (HandshakeError, CancelledError, ConnectingCancelledError):
+            await _cancellable(endpoint.connect(_OneConnection(protocol)))
+        except (HandshakeError, CancelledError):
             protocol.giveUp()
             raise
         except ValueError as error:
@@ -182,7 +200,7 @@ class _Opening:
         self._challenges += 1
         result = answer(Challenge(self._url, status, headers, self._challenges))
         if isinstance(result, Deferred) or isawaitable(result):
-            result = await asDeferred(result)
+            result = await _cancellable(asDeferred(result))
         found: str | None = result
         return found
 

@@ -20,6 +20,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from .clienthandshake import ClientHandshake, ResponseBody, isRedirect
+from .clientoptions import ClientOptions
 from .clienttls import tlsFailure
 from .connection import Connection, Role
 from .errors import (
@@ -34,7 +35,6 @@ from .errors import (
 from .factory import Application, buildFrom
 from .headers import MalformedHead, ResponseHead, parseResponseHead
 from .interfaces import asDeferred
-from .options import ClientOptions
 from .protocol import WireProtocol
 from .timers import sharedDeadlines
 from .tls import peerCertificate

@@ -19,6 +19,7 @@ from twisted.logger import Logger
 
 from .client import WebSocketClientEndpoint
 from .clienthandshake import readRetryAfter
+from .clientoptions import ClientOptions
 from .errors import (
     CertificateRefused,
     ConnectFailed,
@@ -27,7 +28,6 @@ from .errors import (
     InvalidOption,
     ProxyFailed,
 )
-from .options import ClientOptions
 from .redaction import loggable
 from .websocket import QueueProtocol, WebSocket
 
