@@ -172,6 +172,19 @@ class ReachingTests(ClientTestCase):
         self.connecting.cancel()
         self.failed(results, CancelledError)
 
+    def test_brokenCanceller(self) -> None:
+        """An endpoint that raises when it is cancelled is logged, and the Deferred
+        fires."""
+
+        def fail(_: object) -> None:
+            raise RuntimeError("no")
+
+        results = self.connect(Recorder())
+        self.remote.attempts[0].connected._canceller = fail
+        self.connecting.cancel()
+        self.failed(results, CancelledError)
+        self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
+
     def test_C03_openTimeout(self) -> None:
         """All of connecting has 30 seconds, and then the Deferred fires, whatever it is
         that takes so long."""
@@ -555,18 +568,6 @@ class ClientServiceTests(ClientTestCase):
         self.assertEqual(self.recorders[0].names[-1], "connectionLost")
         self.remote.advance(1.5, 0.5)
         self.assertEqual(len(self.remote.attempts), 5)
-
-    def test_plainProtocol(self) -> None:
-        """A protocol that inherits from nothing will do elsewhere, and without
-        makeConnection."""
-
-        class Plain:
-            def negotiationStarted(self, transport: object) -> None:
-                pass
-
-        line, results = self.requested(lambda _: Plain())
-        line.accept()
-        self.assertIsInstance(results[0], Plain)
 
     def test_stop(self) -> None:
         """stopService closes the connection with 1000, and fires when it is gone."""

@@ -8,13 +8,25 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from OpenSSL import SSL
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ConnectionDone, NoProtocol
 
 from tests.remote import ClientTestCase, Line, closing, frame, response
-from tests.support import BINARY, CLOSE, PING, PONG, TEXT, Recorder, echoing, firedWith
+from tests.support import (
+    BINARY,
+    CLOSE,
+    PING,
+    PONG,
+    TEXT,
+    FakeTransport,
+    Recorder,
+    echoing,
+    firedWith,
+)
 from twisted_ws import connection
 from twisted_ws.errors import (
+    CertificateRefused,
     ConnectFailed,
     ConnectionClosed,
     HandshakeRefused,
@@ -289,6 +301,27 @@ class AnswerTests(ClientTestCase):
             self.assertIn(words, str(error))
             self.assertIsInstance(error.__cause__, ConnectionDone)
 
+    def test_C04_redirect(self) -> None:
+        """A redirect ends the connection without waiting for its body; the next one is
+        another connection."""
+        line, results = self.requested()
+        line.send(response(307, "Location: /x", "Content-Length: 9"))
+        self.assertTrue(line.transport.aborted)
+        self.assertEqual(results, [])
+        self.assertEqual(len(self.remote.attempts), 2)
+        self.connecting.cancel()
+
+    def test_C05_TLS(self) -> None:
+        """What ends TLS is told, before the request and behind it."""
+        trouble = SSL.Error([("SSL routines", "", "certificate verify failed")])
+        for done in (False, True):
+            results = self.connect(Recorder(), "wss://example.com/")
+            line = self.remote.attempts[-1].succeed(tlsDone=done)
+            line.vanish(trouble)
+            error = self.failed(results, CertificateRefused)
+            self.assertIs(error.__cause__, trouble)
+            self.assertIn("example.com", str(error))
+
     def test_C03_afterTheError(self) -> None:
         """What comes after an error is ignored, whatever the application does."""
         line, results = self.requested()
@@ -329,6 +362,17 @@ class ApplicationTests(ClientTestCase):
             line.hangUp()
             if isinstance(application, Recorder):
                 self.assertEqual(application.names, ["negotiationStarted"])
+
+    def test_plainProtocol(self) -> None:
+        """A protocol need not inherit from anything, nor have more than one hook."""
+
+        class Plain:
+            def negotiationStarted(self, transport: object) -> None:
+                pass
+
+        line, results = self.requested(lambda _: Plain())
+        line.accept()
+        self.assertIsInstance(results[0], Plain)
 
     def test_none(self) -> None:
         """A factory that gives no protocol is an error as with Twisted's endpoints."""
@@ -691,6 +735,31 @@ class CancelTests(ClientTestCase):
         line.accept()
         self._cancelled(line, results)
         self.assertEqual(cancelled, [waiting])
+
+    def test_giveUp(self) -> None:
+        """A protocol that is not needed any more ends the connection that is made for
+        it all the same, and says nothing."""
+        self.connect(Recorder())
+        attempt = self.remote.attempts[0]
+        self.connecting.cancel()
+        line = Line(attempt, FakeTransport(self.remote.clock))
+        self.remote.lines.append(line)
+        self.assertTrue(line.transport.aborted)
+        line.vanish()
+        self.assertEqual(line.transport.writes, [])
+
+    def test_brokenCanceller(self) -> None:
+        """A canceller of the application that raises is logged, and keeps nothing
+        open."""
+
+        def fail(_: object) -> None:
+            raise RuntimeError("no")
+
+        waiting: Deferred[Any] = Deferred(fail)
+        line, results = self.requested(lambda _: waiting)
+        line.accept()
+        self._cancelled(line, results)
+        self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
 
     def test_cancelWhenOpen(self) -> None:
         """Once it has fired, cancelling does nothing."""

@@ -13,8 +13,11 @@ from typing import Any
 from OpenSSL import SSL
 from OpenSSL.crypto import PKey
 from service_identity import VerificationError
+from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.error import ConnectionLost
+from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.ssl import Certificate, KeyPair, PrivateCertificate
+from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -153,6 +156,26 @@ class FailureTests(SynchronousTestCase):
             assert found is not None
             self.assertIs(found.__cause__, error)
         self.assertIsNone(tlsFailure(Failure(ConnectionLost()), "h"))
+
+
+class WrapTests(SynchronousTestCase):
+    """``ClientTLS.wrap``."""
+
+    def test_wrap(self) -> None:
+        """TLS goes on top of whatever the endpoint connects, and begins at once."""
+        reactor = MemoryReactorClock()
+        endpoint = TCP4ClientEndpoint(reactor, "192.0.2.1", 443)
+        tls = ClientTLS(ClientOptions())
+        for trusted in (True, False):
+            tls.wrap(endpoint, "example.com", trusted).connect(
+                Factory.forProtocol(Protocol)
+            )
+            factory = reactor.tcpClients[-1][2]
+            transport = StringTransport()
+            factory.buildProtocol(None).makeConnection(transport)
+            # A ClientHello, with the name in it.
+            self.assertEqual(transport.value()[:1], b"\x16")
+            self.assertIn(b"example.com", transport.value())
 
 
 class UnverifiedTests(SynchronousTestCase):

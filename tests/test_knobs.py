@@ -19,6 +19,9 @@ class Knobs:
     """Some options."""
 
     size: int = knob(2, "A size.", unit="bytes", minimum=1)
+    seconds: float = knob(1.5, "A time.")
+    flag: bool = knob(False, "Whether.")
+    names: tuple[str, ...] = knob((), "Names.", flag="name")
     token: str | None = knob(None, "A token.", secret=True, check=knobs.checkText)
     anything: object = knob(None, "Anything.", check=knobs.checkLater)
     hook: object = knob(None, "A hook.", check=knobs.checkCallable)
@@ -42,9 +45,12 @@ class KnobTests(SynchronousTestCase):
 
     def test_checks(self) -> None:
         """A check of its own goes before the one by the default's type."""
-        size, token, anything, hook = fields(Knobs)
+        size, seconds, flag, names, token, anything, hook = fields(Knobs)
         for field, good, bad in (
-            (size, (1, 5), (0, "1", None)),
+            (size, (1, 5), (0, 1.0, "1", None, True)),
+            (seconds, (-1, 0.5), ("1", float("nan"), float("inf"), False)),
+            (flag, (True, False), (0, 1, None)),
+            (names, ((), ("a",)), ("a", ["a"], (1,))),
             (token, (None, "x"), (1, b"x")),
             (anything, (None, 1, object()), ()),
             (hook, (None, print), (1,)),

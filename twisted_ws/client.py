@@ -79,7 +79,11 @@ def _cancellable(running: Deferred[Any]) -> Deferred[Any]:
     def cancel(_: object) -> None:
         nonlocal wasCancelled
         wasCancelled = True
-        running.cancel()
+        try:
+            running.cancel()
+        except Exception:
+            # It fires all the same.
+            _log.failure("Cancelling {running}", running=running)
 
     def fired(result: Any) -> None:
         if not wasCancelled:

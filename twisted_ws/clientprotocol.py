@@ -331,7 +331,10 @@ class ClientProtocol(WireProtocol):
         self._lines = self._body = None
         decision, self._decision = self._decision, None
         if decision is not None:
-            decision.cancel()
+            try:
+                decision.cancel()
+            except Exception:
+                _log.failure("Cancelling what the application does for a connection")
         self._deadlines.forget(self)
         if self.transport is not None:
             self.clearLineBuffer()  # type: ignore[no-untyped-call]
