@@ -170,7 +170,7 @@ class WrapTests(SynchronousTestCase):
             tls.wrap(endpoint, "example.com", trusted).connect(
                 Factory.forProtocol(Protocol)
             )
-            factory = reactor.tcpClients[-1][2]
+            factory: Any = reactor.tcpClients[-1][2]
             transport = StringTransport()
             factory.buildProtocol(None).makeConnection(transport)
             # A ClientHello, with the name in it.
