@@ -51,7 +51,7 @@ TWISTED = (
     "pages",
     "clientprotocol",
     "client",
-    "reconnecting",
+    "reconnection",
 )
 PROGRAMS = ("service", "tap")
 ORDER = (*PURE, *TWISTED, *PROGRAMS)

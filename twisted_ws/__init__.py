@@ -35,7 +35,7 @@ from .handshake import Request
 from .headers import Headers, ResponseHead
 from .interfaces import WebSocketProtocol, WebSocketTransport
 from .options import ServerOptions
-from .reconnecting import Backoff, isWorthRetrying, reconnecting
+from .reconnection import Backoff, isWorthRetrying, reconnecting
 from .service import WebSocketService
 from .tls import TLSServerEndpoint, loadContext, selfSignedContext
 from .websocket import HandlerProtocol, WebSocket

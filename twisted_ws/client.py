@@ -2,7 +2,7 @@
 
 An :class:`_Opening` is one way to a connection: it reaches the server, follows
 redirects and answers challenges, each on a TCP connection of its own, which is a
-:class:`twisted_ws.clientprotocol.ClientProtocol`.
+``ClientProtocol``.
 
 When a Deferred is cancelled, what was opened for it is closed.
 """
@@ -15,7 +15,6 @@ from typing import Any, NoReturn
 
 from twisted.internet.defer import CancelledError, Deferred, ensureDeferred
 from twisted.internet.endpoints import HostnameEndpoint
-from twisted.internet.error import ConnectingCancelledError
 from twisted.internet.interfaces import IAddress, IStreamClientEndpoint
 from twisted.internet.protocol import Factory
 from twisted.logger import Logger
@@ -30,6 +29,7 @@ from .errors import (
     HandshakeError,
     HandshakeRefused,
     HandshakeTimeout,
+    InvalidURL,
     ProxyFailed,
     RedirectRefused,
     TooManyRedirects,
@@ -71,6 +71,32 @@ class _OneConnection(Factory):
         return self._one
 
 
+def _cancellable(running: Deferred[Any]) -> Deferred[Any]:
+    """Give a Deferred like another one, but that always says that it was cancelled if
+    it was: Twisted's endpoints then tell of a failed connection or an unknown name.
+
+    :param running: belongs to the new one
+    """
+    wasCancelled = False
+
+    def cancel(_: object) -> None:
+        nonlocal wasCancelled
+        wasCancelled = True
+        try:
+            running.cancel()
+        except Exception:
+            # It fires all the same.
+            _log.failure("Cancelling {running}", running=running)
+
+    def fired(result: Any) -> None:
+        if not wasCancelled:
+            waiting.callback(result)
+
+    waiting: Deferred[Any] = Deferred(cancel)
+    running.addBoth(fired)
+    return waiting
+
+
 class _Opening:
     """One way to a connection.
 
@@ -103,9 +129,6 @@ class _Opening:
                 return await self._tryOnce()
             except Redirected as redirected:
                 self._follow(redirected.head)
-            except ConnectingCancelledError:
-                # What Twisted's endpoints say when they are cancelled.
-                raise CancelledError() from None
             except HandshakeRefused as refused:
                 if refused.status != 401:
                     raise
@@ -133,10 +156,14 @@ class _Opening:
             endpoint = self._endpoint.endpointFor(
                 self._url, self._trusted, self._proxyAuthorization
             )
-            await endpoint.connect(_OneConnection(protocol))
-        except (HandshakeError, CancelledError, ConnectingCancelledError):
+            await _cancellable(endpoint.connect(_OneConnection(protocol)))
+        except (HandshakeError, CancelledError):
             protocol.giveUp()
             raise
+        except ValueError as error:
+            # Twisted's endpoints and TLS take no underscore in a name, for instance.
+            protocol.giveUp()
+            raise InvalidURL(f"the URL's host: {loggable(error)}") from error
         except Exception as error:
             protocol.giveUp()
             place = self._url.authority.host
@@ -182,7 +209,7 @@ class _Opening:
         self._challenges += 1
         result = answer(Challenge(self._url, status, headers, self._challenges))
         if isinstance(result, Deferred) or isawaitable(result):
-            result = await asDeferred(result)
+            result = await _cancellable(asDeferred(result))
         found: str | None = result
         return found
 
@@ -325,7 +352,9 @@ def connect(
     *,
     endpoint: IStreamClientEndpoint | None = None,
 ) -> Deferred[WebSocket]:
-    """Open a connection, for a coroutine::
+    """Open a connection, for a coroutine.
+
+    Such as this::
 
         async with await connect(reactor, "wss://example.com/feed") as webSocket:
             async for message in webSocket:
