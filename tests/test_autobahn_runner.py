@@ -10,14 +10,16 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.autobahn import __main__ as program
+from tests.autobahn import client as clientModule
 from tests.autobahn import server as serverModule
 from tests.autobahn.cases import (
     CATEGORY_TITLES,
@@ -30,7 +32,8 @@ from tests.autobahn.errors import NotInstalled, RunFailed
 from tests.autobahn.processes import Child, freePort, waitUntilListening
 from tests.autobahn.progress import Progress
 from tests.autobahn.report import CaseResult, Outcome, Summary, readReport
-from tests.autobahn.server import AGENT, makeSpec, serverCommand, twistdCommand
+from tests.autobahn.running import AGENT, Run
+from tests.autobahn.server import makeSpec, serverCommand, twistdCommand
 from tests.autobahn.wstest import (
     cacheDirectory,
     findPython2,
@@ -63,24 +66,55 @@ INDEX = {
     "7.1.5": entry("7.1.5", "UNIMPLEMENTED", "FAILED"),
 }
 
-#: What the fake wstest does: the real one's output, and a report of fixed content.
-FAKE_RUN = """\
+#: How every fake wstest begins: it reads its specification as the real one does, and
+#: can write a report of fixed content.
+FAKE_START = """\
 print("Using implicit spec file")
-assert sys.argv[1:4] == ["--mode", "fuzzingclient", "--spec"], sys.argv
+assert sys.argv[1] == "--mode" and sys.argv[3] == "--spec", sys.argv
 assert os.environ["PYTHONUNBUFFERED"] == "1" and "PYTHONPATH" not in os.environ
 spec = json.load(open(sys.argv[4]))
+
+def write(name, content):
+    with open(os.path.join(spec["outdir"], name), "w") as file:
+        json.dump(content, file)
+
+def report():
+    for case, entry in index.items():
+        details = {"result": "Why", "resultClose": "Because"}
+        write(entry["reportfile"], {**entry, **details, "received": [], "expected": {}})
+    write("index.json", {"twisted_ws": index})
+"""
+
+#: What the fake wstest does as a client: the real one's output, and the report.
+FAKE_RUN = f"""\
+{FAKE_START}
+assert sys.argv[2] == "fuzzingclient" and not sys.argv[5:], sys.argv
 print("Autobahn Fuzzing WebSocket Client (Autobahn Testsuite Version 25.10.1 / ...)")
 print("Cases = %r" % (cases,))
 for case in index:
     print("Running test case ID %s for agent twisted_ws from peer ..." % case)
-for case, entry in index.items():
-    json.dump(
-        dict(entry, result="Why", resultClose="Because", received=[], expected={}),
-        open(os.path.join(spec["outdir"], entry["reportfile"]), "w"),
-    )
-json.dump({"twisted_ws": index}, open(os.path.join(spec["outdir"], "index.json"), "w"))
+report()
 """
 
+#: What it does as a server: it listens, and does what the first five bytes say.
+FAKE_LISTEN = f"""\
+{FAKE_START}
+import socket
+assert sys.argv[2] == "fuzzingserver" and sys.argv[5:] == ["--webport", "0"], sys.argv
+print("Autobahn WebSocket 25.10.1/0.10.9 Fuzzing Server (Port ...)")
+print("Cases = %r" % (cases,))
+port = int(spec["url"].removeprefix("ws://127.0.0.1:"))
+listener = socket.create_server(("127.0.0.1", port))
+while True:
+    connection, address = listener.accept()
+    with connection:
+        asked = connection.recv(5)
+        if asked == b"crash":
+            sys.exit(6)
+        if asked:
+            print("Running test case ID 1.1.1 for agent twisted_ws from peer ...")
+            report()
+"""
 
 #: A server that greets each connection, and ends with status 5 when it gets a byte.
 FAKE_SERVER = """\
@@ -150,16 +184,21 @@ class SpecTests(TestCase):
     """What the two programs are told."""
 
     def test_spec(self) -> None:
-        """The specification has every key that a fuzzing client reads."""
+        """The server that is to be tested is named; the agent is always the same."""
         self.assertEqual(
-            makeSpec("ws://127.0.0.1:1", Path("/reports"), ["1.*"], ["1.1.*"]),
-            {
-                "outdir": "/reports",
-                "servers": [{"agent": "twisted_ws", "url": "ws://127.0.0.1:1"}],
-                "cases": ["1.*"],
-                "exclude-cases": ["1.1.*"],
-                "exclude-agent-cases": {},
-            },
+            makeSpec("ws://127.0.0.1:1"),
+            {"servers": [{"agent": "twisted_ws", "url": "ws://127.0.0.1:1"}]},
+        )
+
+    def test_clientCommand(self) -> None:
+        """The client is told where the Testsuite's server listens."""
+        self.assertEqual(clientModule.makeSpec(8082), {"url": "ws://127.0.0.1:8082"})
+        self.assertEqual(
+            clientModule.clientCommand(8082),
+            [
+                *(sys.executable, "-m", "tests.autobahn.echoclient"),
+                "ws://127.0.0.1:8082",
+            ],
         )
 
     def test_serverCommand(self) -> None:
@@ -589,8 +628,8 @@ class ProgramTests(TestCase):
 
     def test_statusInHelp(self) -> None:
         """The help tells what the exit status means."""
-        for arguments in (["--help"], ["server", "--help"], ["install", "--help"]):
-            self.assertEqual(self.runMain(*arguments), 0)
+        for command in ([], ["server"], ["client"], ["install"]):
+            self.assertEqual(self.runMain(*command, "--help"), 0)
             self.assertIn("77 skipped", self.output)
 
     def test_environment(self) -> None:
@@ -603,15 +642,30 @@ class ProgramTests(TestCase):
     def test_passes(self) -> None:
         """A run whose cases are all OK or informational has status 0."""
         passing = {case: INDEX[case] for case in ("1.1.1", "7.1.6")}
-        self.assertEqual(self.runFake(passing), 0, self.errors)
+        script = f"index = {passing!r}\ncases = {list(passing)!r}\n{FAKE_RUN}"
+        self.environ["WSTEST"] = str(self.makeWstest("wstest", script))
+        arguments = ("--url", "ws://127.0.0.1:9", "--exclude", "1.1.*")
+        self.assertEqual(
+            self.runMain("server", *arguments, "--report", str(self.reports)),
+            0,
+            self.errors,
+        )
         self.assertIn("Autobahn Testsuite 25.10.1\n", self.output)
         self.assertIn(
             "\nautobahn server: 2 cases, 1 OK, 1 informational, 0 not OK\n",
             self.output,
         )
         spec = json.loads((self.reports / "spec.json").read_text(encoding="utf-8"))
-        self.assertEqual(spec["cases"], list(DEFAULT_CASES))
-        self.assertEqual(spec["servers"][0]["url"], "ws://127.0.0.1:9")
+        self.assertEqual(
+            spec,
+            {
+                "servers": [{"agent": "twisted_ws", "url": "ws://127.0.0.1:9"}],
+                "outdir": str(self.reports),
+                "cases": list(DEFAULT_CASES),
+                "exclude-cases": ["1.1.*"],
+                "exclude-agent-cases": {},
+            },
+        )
 
     def test_fails(self) -> None:
         """A run with a case that is not OK has status 1."""
@@ -695,6 +749,82 @@ class ProgramTests(TestCase):
         talk = "connection.sendall(b'x')\nconnection.recv(1)\ntime.sleep(0.3)"
         self.assertEqual(self.runWithServer(FAKE_SERVER, talk), 2)
         self.assertIn("the server ended with status 5 during the run", self.errors)
+
+    def runClient(self, client: str, index: Mapping[str, object] = INDEX) -> int:
+        """Run the client mode with fakes of both sides.
+
+        :param client: the script that is the client; it has a ``connection``.
+        :param index: what is reported.
+        """
+        script = f"index = {dict(index)!r}\ncases = {list(index)!r}\n{FAKE_LISTEN}"
+        self.environ["WSTEST"] = str(self.makeWstest("wstest", script))
+
+        def fakeCommand(port: int) -> list[str]:
+            connecting = (
+                "import os, socket, sys, time\n"
+                "print(os.getpid(), os.environ['PYTHONPATH'])\n"
+                "connection = socket.create_connection(('127.0.0.1', sys.argv[1]))\n"
+            )
+            return [sys.executable, "-u", "-c", connecting + client, str(port)]
+
+        self.patch(clientModule, "clientCommand", fakeCommand)
+        return self.runMain("client", "--report", str(self.reports))
+
+    def assertClientIsGone(self) -> None:
+        """The client that was started does not run any more; it had our tree."""
+        log = (self.reports / "client.log").read_text(encoding="utf-8")
+        pid, path = log.splitlines()[0].split()
+        self.assertEqual(path, str(Path(__file__).resolve().parents[1]))
+        with self.assertRaises(ProcessLookupError):
+            os.kill(int(pid), 0)
+
+    def test_clientPasses(self) -> None:
+        """The client mode starts both sides, reports like the other, and stops both."""
+        passing = {case: INDEX[case] for case in ("1.1.1", "7.1.6")}
+        # The end of the connection says that the report is written.
+        client = "connection.sendall(b'cases')\nconnection.recv(1)"
+        self.assertEqual(self.runClient(client, passing), 0, self.errors)
+        self.assertIn("\nAutobahn Testsuite 25.10.1\n", self.output)
+        self.assertIn("1/2  case 1.1.1: Framing\n", self.output)
+        self.assertIn("\nautobahn client: 2 cases, 1 OK, 1 informa", self.output)
+        self.assertClientIsGone()
+        self.assertEqual(self.runClient(client), 1, self.errors)
+
+    def test_clientTracebacks(self) -> None:
+        """An exception that the client logged is remarked upon."""
+        client = (
+            "print('Traceback (most recent call last):')\n"
+            "connection.sendall(b'cases')\nconnection.recv(1)"
+        )
+        self.assertEqual(self.runClient(client, {"1.1.1": INDEX["1.1.1"]}), 0)
+        self.assertIn("\nthe client logged 1 tracebacks, see client.log\n", self.output)
+
+    def test_clientFails(self) -> None:
+        """A client that fails, or never has the report written, is an error."""
+        self.assertEqual(self.runClient("raise SystemExit('no such module')"), 2)
+        self.assertIn("the client ended with status 1:", self.errors)
+        self.assertIn("no such module", self.errors)
+        self.assertEqual(self.runClient(""), 2)
+        self.assertIn("is not a usable report", self.errors)
+
+    def test_clientSurvives(self) -> None:
+        """When the Testsuite's side dies, it is named, not the client that noticed."""
+        client = "connection.sendall(b'crash')\nconnection.recv(1)\ntime.sleep(0.3)"
+        for status in ("", "\nsys.exit(1)"):
+            self.assertEqual(self.runClient(client + status), 2)
+            self.assertIn("wstest ended with status 6 during the run", self.errors)
+
+    def test_clientTimeout(self) -> None:
+        """A client that does not come to an end is stopped."""
+        run = program.runClient
+
+        def impatient(whole: Run, say: Callable[[str], None]) -> Summary:
+            return run(replace(whole, timeout=0.5), say)
+
+        self.patch(program, "runClient", impatient)
+        self.assertEqual(self.runClient("time.sleep(60)"), 2)
+        self.assertIn("the client was still in case (none) after 0.5 s", self.errors)
+        self.assertClientIsGone()
 
     def test_interrupted(self) -> None:
         """Ctrl-C stops both children and gives the status a shell expects."""
