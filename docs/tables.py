@@ -55,6 +55,10 @@ def readable(value: Any, unit: str = "") -> str:
     :param value: the default
     :param unit: ``bytes``, ``seconds`` or nothing
     """
+    if value is None:
+        return "as ``compression`` says"
+    if isinstance(value, str):
+        return f"``{value}``"
     if isinstance(value, tuple):
         return "none" if not value else ", ".join(value)
     if isinstance(value, bool):

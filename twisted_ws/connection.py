@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import codecs
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from enum import Enum
 from typing import NamedTuple, TypeAlias
 
@@ -36,13 +36,29 @@ from .closing import (
     encodeClose,
     parseClose,
 )
+from .deflate import (
+    DeflateParameters,
+    Deflater,
+    Inflater,
+    PreparedMessage,
+    deflaterFor,
+    inflaterFor,
+    mostCompressed,
+)
 from .errors import (
     ConnectionFailed,
     InvalidPayload,
     MessageTooBig,
     ProtocolError,
 )
-from .frames import FIN, MAX_CONTROL_PAYLOAD, FrameDecoder, Opcode, encodeFrame
+from .frames import (
+    FIN,
+    MAX_CONTROL_PAYLOAD,
+    RSV1,
+    FrameDecoder,
+    Opcode,
+    encodeFrame,
+)
 from .options import Options
 
 __all__ = [
@@ -104,6 +120,10 @@ Event: TypeAlias = str | bytes | Ping | Pong | CloseReceived | Failed
 """What :meth:`Connection.receive` tells of: a text message is a str, a binary one
 bytes."""
 
+INFLATED_PER_RECEIVE = 256 * 1024
+"""Bytes that :meth:`Connection.receive` decompresses until it leaves the next message
+for the next call: one segment of 64 KiB can hold messages of 64 MiB."""
+
 _TEXT = FIN | Opcode.TEXT
 _BINARY = FIN | Opcode.BINARY
 _makeUtf8Decoder = codecs.getincrementaldecoder("utf-8")
@@ -112,25 +132,34 @@ _makeUtf8Decoder = codecs.getincrementaldecoder("utf-8")
 class Connection:
     """The state of one connection after its opening handshake.
 
-    Memory: what of the current message has come, at most ``maxMessageSize`` bytes.
+    Memory: what of the current message has come, at most ``maxMessageSize`` bytes; of a
+    compressed one also the payload of its frame that has not ended. Beside that what
+    :class:`twisted_ws.deflate.Deflater` and ``Inflater`` keep between messages.
 
     :param role: which end this is: a client masks, a server does not
     :param options: limits
     :param makeKey: gives that many unpredictable bytes (section 10.3); an argument for
         tests only
+    :param deflate: what was agreed of permessage-deflate, None for no compression
     """
 
     __slots__ = (
+        "_compressed",
         "_decoder",
+        "_deflater",
         "_fragments",
+        "_inflated",
+        "_inflater",
         "_makeKey",
         "_maxFragments",
         "_maxMessageSize",
         "_message",
         "_opcode",
         "_outcome",
+        "_seen",
+        "_unread",
         "_utf8",
-        "_validated",
+        "_waiting",
         "state",
     )
 
@@ -139,20 +168,37 @@ class Connection:
         role: Role,
         options: Options,
         makeKey: Callable[[int], bytes] = os.urandom,
+        deflate: DeflateParameters | None = None,
     ) -> None:
         self.state = State.OPEN
         """Where the connection is."""
-        self._decoder = FrameDecoder(masked=role is Role.SERVER)
+        isServer = role is Role.SERVER
+        self._deflater: Deflater | None = None
+        self._inflater: Inflater | None = None
+        settings = None if deflate is None else options.deflateSettings()
+        if deflate is not None and settings is not None:
+            self._deflater = deflaterFor(deflate, settings, isServer)
+            self._inflater = inflaterFor(
+                deflate, settings.engine, isServer, options.maxMessageSize
+            )
+        self._decoder = FrameDecoder(isServer, 0 if self._inflater is None else RSV1)
         self._makeKey = makeKey if role is Role.CLIENT else None
         self._maxMessageSize = options.maxMessageSize
         self._maxFragments = options.maxFragments
-        # The fragmented message that is under way: its opcode, what came of it.
+        # The message that is under way: its opcode, what came of it, how it comes.
         self._opcode: int | None = None
         self._message: bytearray | None = None
         self._fragments = 0
-        # Checks text that has not ended; how much of the pending frame went through.
+        # Of a compressed message: how many bytes its frames had.
+        self._compressed: int | None = None
+        # Checks text that has not ended; how much of the pending frame went through
+        # that, or was decompressed.
         self._utf8: codecs.IncrementalDecoder | None = None
-        self._validated = 0
+        self._seen = 0
+        # What the last receive() left for the next one.
+        self._waiting: list[tuple[int, bytes]] | None = None
+        self._unread = b""
+        self._inflated = 0
         self._outcome: tuple[int, str] | None = None
 
     # Receiving
@@ -170,12 +216,13 @@ class Connection:
         events: list[Event] = []
         decoder = self._decoder
         limit = self._maxMessageSize
+        frames = self._takeUp(data) if self._inflated else iter(decoder.feed(data))
         try:
-            for first, payload in decoder.feed(data):
+            for first, payload in frames:
                 # The two frames that nearly all traffic consists of come first.
                 if first == _TEXT and self._opcode is None and len(payload) <= limit:
                     events.append(str(payload, "utf-8"))
-                    self._validated = 0
+                    self._seen = 0
                 elif (
                     first == _BINARY and self._opcode is None and len(payload) <= limit
                 ):
@@ -186,6 +233,9 @@ class Connection:
                         return events
                 else:
                     self._dataFrame(first, payload, events)
+                    if self._inflated >= INFLATED_PER_RECEIVE:
+                        self._waiting = list(frames)
+                        return events
             if decoder.error is not None:
                 raise decoder.error
             if decoder.pending is not None:
@@ -196,11 +246,32 @@ class Connection:
             self._fail(InvalidPayload("text is not UTF-8"), events)
         return events
 
+    def _takeUp(self, data: bytes) -> Iterator[tuple[int, bytes]]:
+        """Go on where an earlier :meth:`receive` decompressed something, and perhaps
+        left something.
+
+        :param data: what came
+        :returns: the next frames
+        """
+        self._inflated = 0
+        if self._waiting is None:
+            data, self._unread = self._unread + data, b""
+            return iter(self._decoder.feed(data))
+        # Not to the decoder yet: it tells of the pending frame until it is fed.
+        frames, self._waiting = self._waiting, None
+        if data or self._unread:
+            self._unread += data
+            # So that this is called once more.
+            self._inflated = 1
+        return iter(frames)
+
     @property
     def hasMore(self) -> bool:
         """Whether :meth:`receive` stopped in the middle of what it was given, to let
         others have their turn: call it again, with nothing or more."""
-        return self._outcome is None and self._decoder.hasMore
+        return self._outcome is None and (
+            self._decoder.hasMore or self._waiting is not None or bool(self._unread)
+        )
 
     @property
     def isMidMessage(self) -> bool:
@@ -208,9 +279,14 @@ class Connection:
         return self._opcode is not None or self._decoder.isMidFrame
 
     def _fail(self, error: ConnectionFailed, events: list[Event]) -> None:
-        self._outcome = (error.closeCode, str(error))
-        self._message = self._utf8 = None
+        self._forget((error.closeCode, str(error)))
         events.append(Failed(error))
+
+    def _forget(self, outcome: tuple[int, str]) -> None:
+        """Look at nothing any more that the peer sends."""
+        self._outcome = outcome
+        self._message = self._utf8 = self._inflater = self._waiting = None
+        self._unread = b""
 
     def _control(self, opcode: int, payload: bytes) -> Event:
         """Read a control frame; the decoder has checked its form."""
@@ -219,52 +295,103 @@ class Connection:
         if opcode == Opcode.PONG:
             return Pong(payload)
         code, reason = parseClose(payload)
-        self._outcome = (code, reason)
-        self._message = self._utf8 = None
+        self._forget((code, reason))
         if self.state is State.OPEN:
             self.state = State.CLOSE_RECEIVED
         else:
             self.state = State.CLOSED
         return CloseReceived(code, reason)
 
-    def _checkData(self, opcode: int, length: int) -> None:
+    def _checkData(self, first: int, length: int) -> None:
         """Hold a data frame against the message it is part of (section 5.4).
 
         :raises ProtocolError: it does not come in turn
         :raises MessageTooBig: the message grows over a limit with it
         """
-        if opcode == Opcode.CONTINUATION:
+        if first & 0x0F == Opcode.CONTINUATION:
             if self._opcode is None:
                 raise ProtocolError("continuation frame without a message")
         elif self._opcode is not None:
             raise ProtocolError("new message inside a fragmented one")
-        size = length if self._message is None else length + len(self._message)
-        if size > self._maxMessageSize:
+        if first & RSV1 or self._compressed is not None:
+            size = length + (self._compressed or 0)
+            most = mostCompressed(self._maxMessageSize, self._fragments + 1)
+        else:
+            size = length if self._message is None else length + len(self._message)
+            most = self._maxMessageSize
+        if size > most:
             raise MessageTooBig(f"message over {self._maxMessageSize} bytes")
         if self._fragments >= self._maxFragments:
             raise MessageTooBig(f"message of over {self._maxFragments} fragments")
 
     def _dataFrame(self, first: int, payload: bytes, events: list[Event]) -> None:
-        """Take a data frame that begins, goes on with or ends a fragmented message, or
-        that breaks a rule."""
-        self._checkData(first & 0x0F, len(payload))
-        if self._message is None:
+        """Take a data frame that is compressed, that begins, goes on with or ends a
+        fragmented message, or that breaks a rule."""
+        self._checkData(first, len(payload))
+        if first & RSV1 and first & FIN and not self._seen:
+            self._wholeCompressed(first & 0x0F, payload, events)
+            return
+        if self._opcode is None:
             self._opcode = first & 0x0F
-            self._message = bytearray()
-            if not self._validated:
+            if first & RSV1:
+                self._compressed = 0
+            else:
+                self._message = bytearray()
+            if not self._seen:
                 self._utf8 = None
-        self._message += payload
-        self._fragments += 1
         final = bool(first & FIN)
-        if self._opcode == Opcode.TEXT:
-            self._validate(payload[self._validated :], final)
-            self._validated = 0
-        if final:
+        isText = self._opcode == Opcode.TEXT
+        self._fragments += 1
+        fresh = payload[self._seen :] if self._seen else payload
+        if self._compressed is not None:
+            self._compressed += len(payload)
+            message: bytes | bytearray = self._inflateFrame(fresh, final, isText)
+        else:
+            assert self._message is not None  # noqa: S101
+            self._message += payload
             message = self._message
-            isText = self._opcode == Opcode.TEXT
-            self._opcode = self._message = self._utf8 = None
+            if isText:
+                self._validate(fresh, final)
+        self._seen = 0
+        if final:
+            self._opcode = self._message = self._utf8 = self._compressed = None
             self._fragments = 0
             events.append(str(message, "utf-8") if isText else bytes(message))
+
+    def _wholeCompressed(
+        self, opcode: int, payload: bytes, events: list[Event]
+    ) -> None:
+        """Take a compressed message in one frame, which came in one segment (RFC 7692
+        section 7.2.2)."""
+        assert self._inflater is not None  # noqa: S101
+        message = self._inflater.inflate(payload)
+        # At least 1, so that the next receive() begins to count anew.
+        self._inflated += len(message) + 1
+        events.append(str(message, "utf-8") if opcode == Opcode.TEXT else message)
+
+    def _inflateFrame(self, fresh: bytes, final: bool, isText: bool) -> bytes:
+        """Decompress the rest of a frame.
+
+        :param fresh: what of its payload was not decompressed yet
+        :param final: whether the message ends with it
+        :param isText: whether the message is text
+        :returns: the message, if it ends
+        """
+        assert self._inflater is not None  # noqa: S101
+        if not self._seen:
+            self._inflater.beginFrame()
+        self._inflatePiece(fresh, isText)
+        if not final:
+            return b""
+        return self._inflater.finish()
+
+    def _inflatePiece(self, piece: bytes, isText: bool) -> None:
+        """Decompress a piece of a message, and check it if it is text."""
+        assert self._inflater is not None  # noqa: S101
+        added = self._inflater.feed(piece)
+        self._inflated += len(added) + 1
+        if isText:
+            self._validate(added, False)
 
     def _pendingFrame(self, first: int, length: int, partial: bytes) -> None:
         """Judge a frame by its header and by what has come of its payload, so that a
@@ -272,14 +399,21 @@ class Connection:
         opcode = first & 0x0F
         if opcode & 0x08:
             return
-        self._checkData(opcode, length)
-        if (self._opcode or opcode) == Opcode.TEXT:
-            if self._opcode is None and not self._validated:
-                self._utf8 = None
+        self._checkData(first, length)
+        isText = (self._opcode or opcode) == Opcode.TEXT
+        if self._opcode is None and not self._seen:
+            self._utf8 = None
+        if first & RSV1 or self._compressed is not None:
+            assert self._inflater is not None  # noqa: S101
+            if not self._seen:
+                self._inflater.beginFrame()
+            self._inflatePiece(partial, isText)
+            self._seen += len(partial)
+        elif isText:
             self._validate(partial, False)
-            self._validated += len(partial)
+            self._seen += len(partial)
 
-    def _validate(self, piece: bytes, final: bool) -> None:
+    def _validate(self, piece: bytes | bytearray, final: bool) -> None:
         """Go on checking text.
 
         :raises UnicodeDecodeError: at the first impossible byte
@@ -295,22 +429,28 @@ class Connection:
 
     # Sending
 
-    def sendText(self, text: str) -> bytes:
+    def sendText(self, text: str, compress: bool | None = None) -> bytes:
         """Write a text message in one frame.
 
         :param text: any str that can be encoded in UTF-8
+        :param compress: False sends it as it is; True compresses it, whatever its size;
+            None does so from ``compressionThreshold`` bytes on
         :returns: bytes for the peer, none once a Close frame was sent
         :raises TypeError: not a str
         :raises UnicodeEncodeError: a lone surrogate
         """
         if not isinstance(text, str):
             raise TypeError(f"a text message is a str, not {type(text).__name__}")
-        return self._send(_TEXT, text.encode("utf-8"))
+        payload = text.encode("utf-8")
+        if self._deflater is None or compress is False:
+            return self._send(_TEXT, payload)
+        return self._sendCompressed(_TEXT, payload, compress)
 
-    def sendBytes(self, data: bytes) -> bytes:
+    def sendBytes(self, data: bytes, compress: bool | None = None) -> bytes:
         """Write a binary message in one frame.
 
         :param data: bytes, or another object with the buffer interface
+        :param compress: as for :meth:`sendText`
         :returns: bytes for the peer, none once a Close frame was sent
         :raises TypeError: not bytes
         """
@@ -318,7 +458,24 @@ class Connection:
             if not isinstance(data, (bytearray, memoryview)):
                 raise TypeError(f"a binary message is bytes, not {type(data).__name__}")
             data = bytes(data)
-        return self._send(_BINARY, data)
+        if self._deflater is None or compress is False:
+            return self._send(_BINARY, data)
+        return self._sendCompressed(_BINARY, data, compress)
+
+    def sendPrepared(self, message: PreparedMessage) -> bytes:
+        """Write a message that goes to many connections.
+
+        :param message: which
+        :returns: bytes for the peer, none once a Close frame was sent
+        """
+        if not self._maySend:
+            return b""
+        deflater = self._deflater
+        first, payload, frame = message.form(deflater)
+        if deflater is not None and first & RSV1:
+            deflater.forget()
+        # A client masks each frame anew (section 5.3).
+        return frame if self._makeKey is None else self._send(first, payload)
 
     def ping(self, payload: bytes = b"") -> bytes:
         """Write a Ping frame (section 5.5.2).
@@ -395,6 +552,24 @@ class Connection:
         """The close code and reason (sections 7.1.5 and 7.1.6): the peer's, or this
         side's when it failed the connection; 1006 when there is neither."""
         return self._outcome or (int(CloseCode.ABNORMAL), "")
+
+    @property
+    def _maySend(self) -> bool:
+        """Whether no Close frame was sent (section 5.5.1)."""
+        return self.state is State.OPEN or self.state is State.CLOSE_RECEIVED
+
+    def _sendCompressed(
+        self, first: int, payload: bytes, compress: bool | None
+    ) -> bytes:
+        """Write a message, compressed if that is worth it."""
+        deflater = self._deflater
+        assert deflater is not None  # noqa: S101
+        # Nothing for a peer that will not see it: later ones would refer to it.
+        if self._maySend and (compress or len(payload) >= deflater.threshold):
+            compressed = deflater.compress(payload)
+            if compressed is not None:
+                return self._send(first | RSV1, compressed)
+        return self._send(first, payload)
 
     def _send(self, first: int, payload: bytes) -> bytes:
         """Write a frame, unless a Close frame was sent (section 5.5.1)."""

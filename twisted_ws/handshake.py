@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import binascii
 from base64 import b64decode, b64encode
+from collections.abc import Sequence
 from hashlib import sha1
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from .deflate import DeflateParameters, agree
 from .errors import RESPONSE_FRAMING, BadHandshake, HandshakeRejected
 from .headers import (
     Headers,
@@ -95,6 +97,7 @@ class Request:
     __slots__ = (
         "_subprotocol",
         "authority",
+        "deflate",
         "extensionOffers",
         "headers",
         "key",
@@ -137,6 +140,9 @@ class Request:
             tuple[str, tuple[tuple[str, str | None], ...]], ...
         ] = ()
         """Extensions that the client offers: names with their parameters."""
+        self.deflate: DeflateParameters | None = None
+        """What the 101 will say of permessage-deflate, None for no compression. Whoever
+        decides on the request may set it to None, to do without."""
         self.responseHeaders = ResponseHeaders()
         """Headers that go out with the 101."""
         self.peer: Any = None
@@ -186,7 +192,7 @@ def plainRequest(head: RequestHead) -> bool:
 class ServerHandshake:
     """Judges requests by RFC 6455 and by a server's options.
 
-    :param options: origins, hosts and subprotocols
+    :param options: origins, hosts, subprotocols and compression
     """
 
     def __init__(self, options: ServerOptions) -> None:
@@ -195,6 +201,7 @@ class ServerHandshake:
         self._anyOrigin = options.dangerouslyAllowAnyOrigin
         self._anyHost = options.dangerouslyAllowAnyHost
         self._subprotocols = options.subprotocols
+        self._deflateSettings = options.deflateSettings()
 
     def read(self, head: RequestHead, secure: bool, loopbackOnly: bool) -> Request:
         """Read a request that asks for WebSocket (section 4.2.1).
@@ -218,6 +225,8 @@ class ServerHandshake:
         request.key = _readKey(headers)
         request.subprotocols = _readSubprotocols(headers)
         request.extensionOffers = _readExtensions(headers)
+        if self._deflateSettings is not None:
+            request.deflate = agree(request.extensionOffers, self._deflateSettings)
         self.checkHost(authority, secure, loopbackOnly)
         request.origin = self._checkOrigin(headers, authority, secure)
         for name in self._subprotocols:
@@ -280,10 +289,11 @@ class ServerHandshake:
         return values[0]
 
     @staticmethod
-    def accept(request: Request) -> bytes:
+    def accept(request: Request, extensions: Sequence[str] = ()) -> bytes:
         """Write the 101 (section 4.2.2).
 
         :param request: what is accepted
+        :param extensions: what was agreed on with it
         """
         lines = [
             "HTTP/1.1 101 Switching Protocols",
@@ -293,6 +303,8 @@ class ServerHandshake:
         ]
         if request.subprotocol is not None:
             lines.append(f"Sec-WebSocket-Protocol: {request.subprotocol}")
+        if extensions:
+            lines.append(f"Sec-WebSocket-Extensions: {', '.join(extensions)}")
         lines.extend(f"{name}: {value}" for name, value in request.responseHeaders)
         return "\r\n".join([*lines, "", ""]).encode("latin-1")
 

@@ -16,6 +16,7 @@ from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IAddress, IPushProducer
 from twisted.python.failure import Failure
 
+from .deflate import PreparedMessage
 from .errors import ConnectionClosed
 from .handshake import Request
 
@@ -81,6 +82,16 @@ class WebSocketTransport(Protocol):
         """The extensions that were agreed, as the 101 named them."""
 
     @property
+    def isClosing(self) -> bool:
+        """Whether the closing handshake has begun, from either side, or the connection
+        has ended: nothing that is sent from now on need arrive."""
+
+    @property
+    def isCongested(self) -> bool:
+        """Whether the peer does not read as fast as it is sent to: ``highWaterMark``
+        bytes waited, and some still do."""
+
+    @property
     def bufferedAmount(self) -> int:
         """Bytes accepted for sending that the transport below has not taken; 0 as long
         as that keeps less than 64 KiB itself."""
@@ -90,19 +101,31 @@ class WebSocketTransport(Protocol):
         """Seconds between the last ping that was answered and its pong; None before
         the first. Idle connections are pinged every ``pingInterval``."""
 
-    def sendTextMessage(self, text: str) -> None:
+    def sendTextMessage(self, text: str, compress: bool | None = None) -> None:
         """Send a text message.
 
         :param text: any str without lone surrogates
+        :param compress: where compression was agreed, False sends this message without
+            (it holds a secret beside what a stranger chose, say, or is a picture), and
+            True compresses it however short it is; by default messages from
+            ``compressionThreshold`` bytes on are compressed
         :raises TypeError: not a str
         :raises UnicodeEncodeError: a lone surrogate
         """
 
-    def sendBytesMessage(self, data: bytes) -> None:
+    def sendBytesMessage(self, data: bytes, compress: bool | None = None) -> None:
         """Send a binary message.
 
         :param data: bytes, bytearray or memoryview
+        :param compress: as for :meth:`sendTextMessage`
         :raises TypeError: anything else
+        """
+
+    def sendPrepared(self, message: PreparedMessage) -> None:
+        """Send a message that goes to many connections, and was framed and compressed
+        once for all of them; :func:`twisted_ws.broadcast.broadcast` sends it to all.
+
+        :param message: the message
         """
 
     def ping(self, payload: bytes = b"") -> None:

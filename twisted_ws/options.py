@@ -10,6 +10,7 @@ import math
 from dataclasses import Field, dataclass, field, fields
 from typing import Any
 
+from .compression import ENGINES, PRESETS, DeflateSettings, findEngine
 from .errors import InvalidOption
 from .headers import isToken
 from .origins import Authority, Origin, parseAuthority, parseOrigin
@@ -25,7 +26,10 @@ def knob(
     summary: str,
     *,
     unit: str = "",
+    kind: type | None = None,
     minimum: float | None = None,
+    maximum: float | None = None,
+    choices: tuple[str, ...] = (),
     flag: str | None = None,
 ) -> Any:
     """Declare an option.
@@ -33,12 +37,23 @@ def knob(
     :param default: its value when nothing is said
     :param summary: one sentence for ``--help``
     :param unit: ``bytes``, ``seconds`` or nothing
+    :param kind: the type of its values; the default's, where that is not None
     :param minimum: the least value that works
+    :param maximum: the greatest value that works
+    :param choices: the texts that work
     :param flag: the name that a repeatable flag is made from, one of the many
     """
     return field(
         default=default,
-        metadata={"summary": summary, "unit": unit, "minimum": minimum, "flag": flag},
+        metadata={
+            "summary": summary,
+            "unit": unit,
+            "kind": kind or type(default),
+            "minimum": minimum,
+            "maximum": maximum,
+            "choices": choices,
+            "flag": flag,
+        },
     )
 
 
@@ -169,6 +184,120 @@ class Options:
     )
     """Most header lines in the request head; more are refused with 431."""
 
+    compression: str = knob(
+        "small",
+        "Memory that a connection may keep for permessage-deflate: none (off), shared, "
+        "small or large.",
+        choices=tuple(PRESETS),
+    )
+    """How much a connection may keep to compress messages with permessage-deflate (RFC
+    7692), if the peer wants that too. ``none`` turns compression off. ``shared`` keeps
+    nothing between messages, each of which is compressed on its own. ``small`` keeps
+    about 35 KiB and ``large`` about 300 KiB from the first compressed message on, for
+    fewer bytes. The fields below that are None have the preset's value."""
+
+    compressionThreshold: int = knob(
+        64,
+        "Bytes from which on a message is compressed before it is sent.",
+        unit="bytes",
+        minimum=0,
+    )
+    """Messages of fewer bytes are sent as they are, unless the application says
+    otherwise for one: they gain little."""
+
+    compressionLevel: int = knob(
+        3,
+        "How hard to try, from 1 (fast) to 9.",
+        minimum=1,
+        maximum=9,
+    )
+    """How hard the compressor tries, from 1 to 9. On small messages 3 is as fast as 1
+    and 6 takes half as long again for a tenth fewer bytes."""
+
+    compressionMemoryLevel: int | None = knob(
+        None,
+        "Memory of a connection's compressor beside its window, from 1 (1 KiB) to 9 "
+        "(256 KiB).",
+        kind=int,
+        minimum=1,
+        maximum=9,
+    )
+    """Memory that the compressor takes beside its window: two to the power of this and
+    9 bytes."""
+
+    serverMaxWindowBits: int | None = knob(
+        None,
+        "How far back the server's messages refer, two to this power bytes.",
+        kind=int,
+        minimum=9,
+        maximum=15,
+    )
+    """How far back a compressed message of the server refers at most: two to this power
+    bytes. The server's compressor takes four times as much memory, the client keeps
+    that many bytes. RFC 7692 section 7.1.2.1."""
+
+    clientMaxWindowBits: int | None = knob(
+        None,
+        "How far back the client's messages refer, two to this power bytes.",
+        kind=int,
+        minimum=9,
+        maximum=15,
+    )
+    """The same for the client's messages. A server can only set it for clients that
+    offer ``client_max_window_bits``, as Chromium does; for others it is 15. RFC 7692
+    section 7.1.2.2."""
+
+    serverNoContextTakeover: bool | None = knob(
+        None,
+        "Compress each message of the server on its own.",
+        kind=bool,
+    )
+    """Whether the server compresses each message on its own, without those before it:
+    more bytes, and no memory between messages. RFC 7692 section 7.1.1.1."""
+
+    clientNoContextTakeover: bool | None = knob(
+        None,
+        "Have the client compress each message on its own.",
+        kind=bool,
+    )
+    """Whether the client compresses each message on its own. RFC 7692 section
+    7.1.1.2."""
+
+    compressionEngine: str = knob(
+        "zlib",
+        "What compresses: zlib, or zlib-ng if it is installed.",
+        choices=tuple(ENGINES),
+    )
+    """What compresses: ``zlib``, Python's own, or ``zlib-ng``, which is up to four
+    times as fast with small messages; the extra ``twisted_ws[zlib-ng]`` brings it."""
+
+    def deflateSettings(self) -> DeflateSettings | None:
+        """Give what holds for compression, the preset filled in; None when it is off.
+
+        :raises InvalidOption: the engine is not installed
+        """
+        preset = PRESETS[self.compression]
+        if preset is None:
+            return None
+        try:
+            engine = findEngine(self.compressionEngine)
+        except ValueError as error:
+            raise InvalidOption("compressionEngine", str(error)) from None
+
+        def choose(value: Any, otherwise: Any) -> Any:
+            return otherwise if value is None else value
+
+        return DeflateSettings(
+            choose(self.serverNoContextTakeover, not preset.contextTakeover),
+            choose(self.clientNoContextTakeover, not preset.contextTakeover),
+            choose(self.serverMaxWindowBits, preset.windowBits),
+            choose(self.clientMaxWindowBits, preset.windowBits),
+            self.compressionLevel,
+            choose(self.compressionMemoryLevel, preset.memoryLevel),
+            self.compressionThreshold,
+            engine,
+        )
+
     def __post_init__(self) -> None:
         for each in fields(self):
             _checkKind(each, getattr(self, each.name))
@@ -184,6 +313,8 @@ class Options:
                 f"{self.maxHeaderLine} is over maxHeadSize, {self.maxHeadSize}: lower "
                 f"the one or raise the other",
             )
+        # Read now, so that an engine that is not installed shows when it is chosen.
+        self.deflateSettings()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -330,18 +461,22 @@ class ServerOptions(Options):
 
 
 def _checkKind(each: Field[Any], value: object) -> None:
-    """Check one value against its field's type, as its default shows it, and minimum.
+    """Check one value against its field's kind, choices, minimum and maximum.
 
     :raises InvalidOption: it does not fit
     """
-    default = each.default
-    if isinstance(default, bool):
+    kind = each.metadata["kind"]
+    if value is None and each.default is None:
+        return
+    if kind is bool:
         if not isinstance(value, bool):
             raise InvalidOption(each.name, f"{value!r} is neither True nor False")
-    elif isinstance(default, tuple):
+    elif kind is tuple:
         _checkNames(each.name, value)
+    elif kind is str:
+        _checkChoice(each, value)
     else:
-        _checkNumber(each, value, whole=isinstance(default, int))
+        _checkNumber(each, value, whole=kind is int)
 
 
 def _checkNames(name: str, value: object) -> None:
@@ -350,8 +485,15 @@ def _checkNames(name: str, value: object) -> None:
         raise InvalidOption(name, f"{value!r} is not a tuple of str")
 
 
+def _checkChoice(each: Field[Any], value: object) -> None:
+    """Check a text that is one of a few."""
+    choices = each.metadata["choices"]
+    if not isinstance(value, str) or value not in choices:
+        raise InvalidOption(each.name, f"{value!r} is not one of {', '.join(choices)}")
+
+
 def _checkNumber(each: Field[Any], value: object, whole: bool) -> None:
-    """Check a number's kind and minimum."""
+    """Check a number's kind, minimum and maximum."""
     kind = "a whole number" if whole else "a number"
     unit = each.metadata["unit"]
     if unit:
@@ -361,6 +503,8 @@ def _checkNumber(each: Field[Any], value: object, whole: bool) -> None:
         raise InvalidOption(each.name, f"{value!r} is not {kind}")
     if isinstance(value, float) and not math.isfinite(value):
         raise InvalidOption(each.name, f"{value!r} is not finite")
-    minimum = each.metadata["minimum"]
+    minimum, maximum = each.metadata["minimum"], each.metadata["maximum"]
     if minimum is not None and value < minimum:
         raise InvalidOption(each.name, f"{value} is too little: at least {minimum}")
+    if maximum is not None and value > maximum:
+        raise InvalidOption(each.name, f"{value} is too much: at most {maximum}")

@@ -12,7 +12,8 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.python.failure import Failure
 
-from .connection import Connection
+from .connection import Connection, State
+from .deflate import PreparedMessage
 from .errors import ConnectionClosed
 from .handshake import Request
 from .sending import SendBuffer
@@ -34,13 +35,20 @@ class Outgoing:
     _closeWaiters: list[Deferred[ConnectionClosed]] | None = None
     _closed: ConnectionClosed | None = None
 
-    def sendTextMessage(self, text: str) -> None:
+    def sendTextMessage(self, text: str, compress: bool | None = None) -> None:
         """See :class:`twisted_ws.interfaces.WebSocketTransport`."""
-        self._sending.write(self._connection.sendText(text))  # type: ignore[union-attr]
+        frame = self._connection.sendText(text, compress)  # type: ignore[union-attr]
+        self._sending.write(frame)
 
-    def sendBytesMessage(self, data: bytes) -> None:
+    def sendBytesMessage(self, data: bytes, compress: bool | None = None) -> None:
         """See :class:`twisted_ws.interfaces.WebSocketTransport`."""
-        self._sending.write(self._connection.sendBytes(data))  # type: ignore[union-attr]
+        frame = self._connection.sendBytes(data, compress)  # type: ignore[union-attr]
+        self._sending.write(frame)
+
+    def sendPrepared(self, message: PreparedMessage) -> None:
+        """See :class:`twisted_ws.interfaces.WebSocketTransport`."""
+        assert self._connection is not None  # noqa: S101
+        self._sending.write(self._connection.sendPrepared(message))
 
     def ping(self, payload: bytes = b"") -> None:
         """See :class:`twisted_ws.interfaces.WebSocketTransport`."""
@@ -48,6 +56,17 @@ class Outgoing:
         frame = self._connection.ping(payload)
         self._lastPing = (bytes(payload), self._clock.seconds())
         self._sending.write(frame)
+
+    @property
+    def isClosing(self) -> bool:
+        """See :class:`twisted_ws.interfaces.WebSocketTransport`."""
+        connection = self._connection
+        return connection is not None and connection.state is not State.OPEN
+
+    @property
+    def isCongested(self) -> bool:
+        """See :class:`twisted_ws.interfaces.WebSocketTransport`."""
+        return self._sending.isFull
 
     @property
     def bufferedAmount(self) -> int:

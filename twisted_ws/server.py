@@ -327,7 +327,10 @@ class ServerProtocol(WireProtocol):
             self._refuse(HandshakeRejected(404))
             return
         self._application = application
-        self._prepare(Connection(Role.SERVER, self.options))
+        deflate = self.request.deflate
+        self._prepare(Connection(Role.SERVER, self.options, deflate=deflate))
+        if deflate is not None:
+            self.extensions = (str(deflate),)
         try:
             result = application.negotiationStarted(self)
         except BaseException:
@@ -339,8 +342,13 @@ class ServerProtocol(WireProtocol):
         self._decision = None
         if self._isOver():
             return
-        _log.debug("Accepted {where} from {peer}", where=self._where, peer=self._peer())
-        self._open(self.factory.handshake.accept(self.request))
+        _log.debug(
+            "Accepted {where} from {peer}, extensions: {extensions}",
+            where=self._where,
+            peer=self._peer(),
+            extensions=", ".join(self.extensions) or "none",
+        )
+        self._open(self.factory.handshake.accept(self.request, self.extensions))
 
     def _decisionFailed(self, failure: Failure) -> None:
         self._decision = None

@@ -114,8 +114,16 @@ def _isAddress(text: str) -> bool:
     return True
 
 
-def _readableDefault(value: float, unit: str) -> str:
+def _readText(flag: str, text: str) -> str:
+    return text
+
+
+def _readableDefault(value: Any, unit: str) -> str:
     """Write a default as one would give it."""
+    if value is None:
+        return "as --compression says"
+    if isinstance(value, str):
+        return value
     if unit == "bytes":
         for name, size in (("MiB", 1024**2), ("KiB", 1024)):
             if value % size == 0:
@@ -124,19 +132,21 @@ def _readableDefault(value: float, unit: str) -> str:
 
 
 def _fieldParameters() -> list[list[Any]]:
-    """Make a flag with a value for each number of :class:`ServerOptions`."""
+    """Make a flag with a value for each number and text of :class:`ServerOptions`."""
     parameters = []
     for each in fields(ServerOptions):
-        default: Any = each.default
-        if isinstance(default, (bool, tuple)):
+        kind = each.metadata["kind"]
+        if kind in (bool, tuple):
             continue
         flag = flagFor(each.name, each.metadata)
         unit = each.metadata["unit"]
-        if unit == "bytes":
-            read: Any = _readSize
+        if kind is str:
+            read: Any = _readText
+        elif unit == "bytes":
+            read = _readSize
         else:
-            read = _readWhole if isinstance(default, int) else _readSeconds
-        shown = _readableDefault(default, unit)
+            read = _readWhole if kind is int else _readSeconds
+        shown = _readableDefault(each.default, unit)
         summary = f"{each.metadata['summary']} [default: {shown}]"
         # The default stays with the dataclass: None says that nothing was given.
         parameters.append(
@@ -146,11 +156,12 @@ def _fieldParameters() -> list[list[Any]]:
 
 
 def _fieldFlags() -> list[list[Any]]:
-    """Make a flag without a value for each switch of :class:`ServerOptions`."""
+    """Make a flag without a value, which means yes, for each switch of
+    :class:`ServerOptions`."""
     return [
         [flagFor(each.name, each.metadata), None, each.metadata["summary"]]
         for each in fields(ServerOptions)
-        if isinstance(each.default, bool)
+        if each.metadata["kind"] is bool
     ]
 
 
@@ -316,7 +327,7 @@ class Options(usage.Options):
             if isinstance(each.default, tuple):
                 if value:
                     given[each.name] = tuple(value)
-            elif isinstance(each.default, bool):
+            elif each.metadata["kind"] is bool:
                 if value:
                     given[each.name] = True
             elif value is not None:
