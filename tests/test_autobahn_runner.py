@@ -163,10 +163,13 @@ class CasesTests(SynchronousTestCase):
                 splitPatterns([word])
 
     def test_defaultIsValid(self) -> None:
-        """The default list is made of patterns of categories that exist."""
+        """The default is every category, compression included."""
         self.assertEqual(splitPatterns(DEFAULT_CASES), list(DEFAULT_CASES))
-        for pattern in DEFAULT_CASES:
-            self.assertIn(int(pattern.removesuffix(".*")), CATEGORY_TITLES)
+        self.assertEqual(
+            [int(pattern.removesuffix(".*")) for pattern in DEFAULT_CASES],
+            list(CATEGORY_TITLES),
+        )
+        self.assertIn("13.*", DEFAULT_CASES)
 
     def test_order(self) -> None:
         """Cases sort by their numbers."""
@@ -628,7 +631,7 @@ class ProgramTests(TestCase):
 
     def test_statusInHelp(self) -> None:
         """The help tells what the exit status means."""
-        for command in ([], ["server"], ["client"], ["install"]):
+        for command in ([], ["server"], ["client"], ["table"], ["install"]):
             self.assertEqual(self.runMain(*command, "--help"), 0)
             self.assertIn("77 skipped", self.output)
 
@@ -868,6 +871,63 @@ class ProgramTests(TestCase):
         self.assertEqual(document["testsuite"], "25.10.1")
         self.assertEqual(document["notOk"][0]["reasons"], ["Why"])
         self.assertIn("|  | all | 6 |", markdown.read_text(encoding="utf-8"))
+
+    def writeSummaries(self, **indexes: Mapping[str, object]) -> list[str]:
+        """Run nothing, but write the summaries of such runs; their paths.
+
+        :param indexes: by mode, the cases.
+        """
+        paths = []
+        for mode, index in indexes.items():
+            results = [
+                CaseResult(case, str(each["behavior"]), str(each["behaviorClose"]))
+                for case, each in index.items()
+                if isinstance(each, dict)
+            ]
+            path = self.directory / f"{mode}.json"
+            path.write_text(Summary(mode, "1", results).asJSON(), encoding="utf-8")
+            paths.append(str(path))
+        return paths
+
+    def test_table(self) -> None:
+        """The documentation's table has both modes beside one another."""
+        good = {case: INDEX[case] for case in ("1.1.1", "1.1.2", "7.1.6")}
+        better = {**good, "7.1.6": entry("7.1.6")}
+        paths = self.writeSummaries(server=good, client=better)
+        self.assertEqual(self.runMain("table", *paths), 0, self.errors)
+        rows = [
+            [cell.strip(" -*") for cell in row.split("\n")[:-1]]
+            for row in self.output.split("   * ")[1:]
+        ]
+        self.assertEqual(
+            rows,
+            [
+                [
+                    *("Category", "Title", "Cases"),
+                    *("Server: strictly OK", "Server: informational"),
+                    *("Client: strictly OK", "Client: informational"),
+                ],
+                ["1", "Framing", "2", "2", "", "2", ""],
+                ["7", "Close handling", "1", "0", "1", "1", ""],
+                ["all", "", "3", "2", "1", "3", ""],
+            ],
+        )
+        self.assertTrue(self.output.startswith(".. list-table::\n"))
+
+    def test_tableRefused(self) -> None:
+        """There is no table of failures, of different cases, or of something else."""
+        good = {"1.1.1": INDEX["1.1.1"]}
+        for problem, indexes in (
+            ("client.json has 3 cases that are not OK", {"client": INDEX}),
+            ("not of the same cases", {"server": good, "client": {}}),
+        ):
+            paths = self.writeSummaries(**indexes)
+            self.assertEqual(self.runMain("table", *paths), 2)
+            self.assertIn(problem, self.errors)
+        for text in ("", "[]", "{}"):
+            (self.directory / "x.json").write_text(text, encoding="utf-8")
+            self.assertEqual(self.runMain("table", str(self.directory / "x.json")), 2)
+            self.assertIn("x.json is not a summary", self.errors)
 
     def test_wstestFails(self) -> None:
         """A wstest that fails is an error that shows its last words."""

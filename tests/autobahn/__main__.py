@@ -18,6 +18,7 @@ from .errors import NotInstalled, RunFailed
 from .report import Summary
 from .running import Run
 from .server import runServer
+from .table import restructured
 from .wstest import findWstest, install
 
 #: The exit status for "skipped", as automake has it.
@@ -126,6 +127,15 @@ def _makeParser() -> argparse.ArgumentParser:
     )
     client.set_defaults(command=_testClient)
 
+    table = commands.add_parser(
+        "table",
+        help="print the documentation's table",
+        description="Print a table in reST of what runs have written with --json.",
+        epilog=_STATUS_HELP,
+    )
+    table.add_argument("summaries", nargs="+", type=Path, metavar="FILE")
+    table.set_defaults(command=_table)
+
     installer = commands.add_parser(
         "install",
         help="install the Testsuite",
@@ -182,6 +192,11 @@ def _test(
             print(f"reports and logs: {directory}")
         else:
             shutil.rmtree(directory)
+
+
+def _table(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    _say("\n".join(restructured(options.summaries)))
+    return 0
 
 
 def _install(options: argparse.Namespace, environ: Mapping[str, str]) -> int:

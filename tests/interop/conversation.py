@@ -23,8 +23,8 @@ OFFERED = ("first.example", SUBPROTOCOL)
 
 TEXTS = ("hello", "sm\u00f8rrebr\u00f8d \u6f22\u5b57 \U0001f600", "")
 BINARIES = (bytes(range(256)), b"\0", b"")
-# What most take at most, by default. Nothing of the first can be compressed; the attempt
-# makes it longer, and websockets holds the limit to the compressed size, too.
+# What most take at most, by default. Nothing of the first can be compressed; trying to
+# makes it longer, and websockets holds the limit against the compressed size, too.
 LARGE_BINARY = random.Random(6455).randbytes(MIB - 16 * KIB)
 LARGE_TEXT = ("0123456789abcdef" * MIB)[:MIB]
 TEXT_PARTS = ("frag", "", "ment\u00e9d ", "\U0001f600")
