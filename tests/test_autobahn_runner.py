@@ -10,9 +10,8 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
@@ -32,7 +31,7 @@ from tests.autobahn.errors import NotInstalled, RunFailed
 from tests.autobahn.processes import Child, freePort, waitUntilListening
 from tests.autobahn.progress import Progress
 from tests.autobahn.report import CaseResult, Outcome, Summary, readReport
-from tests.autobahn.running import AGENT, Run
+from tests.autobahn.running import AGENT
 from tests.autobahn.server import makeSpec, serverCommand, twistdCommand
 from tests.autobahn.wstest import (
     cacheDirectory,
@@ -753,11 +752,14 @@ class ProgramTests(TestCase):
         self.assertEqual(self.runWithServer(FAKE_SERVER, talk), 2)
         self.assertIn("the server ended with status 5 during the run", self.errors)
 
-    def runClient(self, client: str, index: Mapping[str, object] = INDEX) -> int:
+    def runClient(
+        self, client: str, index: Mapping[str, object] = INDEX, *arguments: str
+    ) -> int:
         """Run the client mode with fakes of both sides.
 
         :param client: the script that is the client; it has a ``connection``.
         :param index: what is reported.
+        :param arguments: further ones of the command line.
         """
         script = f"index = {dict(index)!r}\ncases = {list(index)!r}\n{FAKE_LISTEN}"
         self.environ["WSTEST"] = str(self.makeWstest("wstest", script))
@@ -771,7 +773,7 @@ class ProgramTests(TestCase):
             return [sys.executable, "-u", "-c", connecting + client, str(port)]
 
         self.patch(clientModule, "clientCommand", fakeCommand)
-        return self.runMain("client", "--report", str(self.reports))
+        return self.runMain("client", "--report", str(self.reports), *arguments)
 
     def assertClientIsGone(self) -> None:
         """The client that was started does not run any more; it had our tree."""
@@ -819,13 +821,7 @@ class ProgramTests(TestCase):
 
     def test_clientTimeout(self) -> None:
         """A client that does not come to an end is stopped."""
-        run = program.runClient
-
-        def impatient(whole: Run, say: Callable[[str], None]) -> Summary:
-            return run(replace(whole, timeout=0.5), say)
-
-        self.patch(program, "runClient", impatient)
-        self.assertEqual(self.runClient("time.sleep(60)"), 2)
+        self.assertEqual(self.runClient("time.sleep(60)", INDEX, "--timeout", "0.5"), 2)
         self.assertIn("the client was still in case (none) after 0.5 s", self.errors)
         self.assertClientIsGone()
 

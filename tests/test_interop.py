@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 import socket
 import sys
 import tempfile
@@ -204,14 +206,14 @@ class ProgramTests(TestCase):
 
     def test_missingForNode(self) -> None:
         """Without Node.js, or the module, it is said what is missing."""
-        self.patch(programs.shutil, "which", lambda name: None)
+        self.patch(shutil, "which", lambda name: None)
         implementation = Implementation("c", "c.js", ["c"])
         self.assertEqual(implementation.missing(), "node is not installed")
-        self.patch(programs.shutil, "which", lambda name: name)
+        self.patch(shutil, "which", lambda name: name)
         fake = self.makeDirectory() / "node"
         fake.write_text("#!/bin/sh\nexit 1\n", encoding="ascii")
         fake.chmod(0o755)
-        self.patch(programs.os, "environ", {"PATH": str(fake.parent)})
+        self.patch(os, "environ", {"PATH": str(fake.parent)})
         self.assertEqual(
             implementation.missing(), "npm's c is not installed where NODE_PATH says"
         )

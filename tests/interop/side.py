@@ -7,7 +7,7 @@ import ssl
 import sys
 from collections.abc import Callable
 from importlib.metadata import version
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from .lines import LONGEST, readLine, writeLine
 
@@ -135,6 +135,7 @@ def runTwisted(kind: type[Side]) -> None:
     queue: DeferredQueue[bytes | None] = DeferredQueue()
 
     class Lines(LineOnlyReceiver):
+        transport: Any
         delimiter = b"\n"
         MAX_LENGTH = LONGEST
 

@@ -58,6 +58,11 @@ class Talking:
 class ServerTalking(Talking, websocket.WebSocketServerProtocol):  # type: ignore[misc]
     """Its server's protocol."""
 
+    def onConnect(self, request: Any) -> str | None:
+        """Choose the subprotocol."""
+        known = self.factory.protocols
+        return next((each for each in request.protocols if each in known), None)
+
 
 class ClientTalking(Talking, websocket.WebSocketClientProtocol):  # type: ignore[misc]
     """Its client's protocol."""

@@ -6,13 +6,14 @@ from typing import Any
 
 from twisted.internet import reactor as _reactor
 from twisted.internet.endpoints import TCP4ServerEndpoint
-from twisted.internet.ssl import Certificate
 from twisted.python.failure import Failure
 
 from twisted_ws import (
+    ClientOptions,
     ConnectionClosed,
     ServerOptions,
     TLSServerEndpoint,
+    WebSocketClientEndpoint,
     WebSocketProtocol,
     WebSocketServerFactory,
     loadContext,
@@ -21,6 +22,10 @@ from twisted_ws import (
 from ..side import Side, runTwisted
 
 reactor: Any = _reactor
+
+# A twisted.web.websocket does not end its connections over TLS by itself: the transport
+# waits for the HTTP channel, as a producer, to go first.
+CLOSE_TIMEOUT = 2.0
 
 
 class Talking(WebSocketProtocol):
@@ -77,6 +82,7 @@ class Ours(Side):
         options = ServerOptions(
             subprotocols=tuple(subprotocols),
             compression="small" if compressed else "none",
+            closeTimeout=CLOSE_TIMEOUT,
         )
         factory = WebSocketServerFactory(lambda request: Talking(self), options)
         endpoint: Any = TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1")
@@ -93,16 +99,11 @@ class Ours(Side):
         subprotocols: list[str],
     ) -> None:
         """Connect."""
-        from twisted_ws import ClientOptions, WebSocketClientEndpoint
-
-        trustRoots = None
-        if trusted is not None:
-            with open(trusted, "rb") as file:
-                trustRoots = Certificate.loadPEM(file.read())
         options = ClientOptions(
             subprotocols=tuple(subprotocols),
             compression="small" if compressed else "none",
-            trustRoots=trustRoots,
+            closeTimeout=CLOSE_TIMEOUT,
+            trustRoots=trusted,
         )
         endpoint = WebSocketClientEndpoint.fromURL(reactor, url, options)
         await endpoint.connect(lambda request: Talking(self))

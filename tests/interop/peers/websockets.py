@@ -35,7 +35,10 @@ class WebSockets(Side):
             0,
             ssl=serverContext(certificate),
             compression=compression(compressed),
-            subprotocols=subprotocols,
+            # Its own way would refuse clients that offer none.
+            select_subprotocol=lambda connection, offered: next(
+                (each for each in subprotocols if each in offered), None
+            ),
         )
         self._port = listening
         self.tell("listening", port=listening.sockets[0].getsockname()[1])
