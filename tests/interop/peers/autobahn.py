@@ -12,7 +12,11 @@ from twisted.internet.endpoints import (
     TCP4ServerEndpoint,
     wrapClientTLS,
 )
-from twisted.internet.ssl import Certificate, PrivateCertificate, optionsForClientTLS
+from twisted.internet.ssl import (
+    Certificate,
+    DefaultOpenSSLContextFactory,
+    optionsForClientTLS,
+)
 from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from ..side import Side, runTwisted
@@ -20,6 +24,10 @@ from ..side import Side, runTwisted
 websocket: Any = importlib.import_module("autobahn.twisted.websocket")
 compress: Any = importlib.import_module("autobahn.websocket.compress")
 reactor: Any = _reactor
+
+# Its default of one second ends with the second of the clock in which it has begun, so
+# that now and then it drops the connection before the Close frame is sent.
+CLOSE_TIMEOUT = 5
 
 
 class Talking:
@@ -96,12 +104,14 @@ class Autobahn(Side):
         factory = websocket.WebSocketServerFactory(protocols=subprotocols)
         factory.protocol = ServerTalking
         factory.side = self
+        factory.setProtocolOptions(closeHandshakeTimeout=CLOSE_TIMEOUT)
         if compressed:
             factory.setProtocolOptions(perMessageCompressionAccept=acceptOffer)
         if certificate is not None:
-            with open(certificate, "rb") as file:
-                options = PrivateCertificate.loadPEM(file.read()).options()
-            factory = TLSMemoryBIOFactory(options, False, factory)
+            # As its documentation has it. Contexts of CertificateOptions fail with
+            # clients that offer ALPN, as Twisted 26.10 makes them.
+            context = DefaultOpenSSLContextFactory(certificate, certificate)
+            factory = TLSMemoryBIOFactory(context, False, factory)
         endpoint = TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1")
         port: Any = await endpoint.listen(factory)
         self.tell("listening", port=port.getHost().port)
@@ -117,6 +127,10 @@ class Autobahn(Side):
         factory = websocket.WebSocketClientFactory(url, protocols=subprotocols)
         factory.protocol = ClientTalking
         factory.side = self
+        factory.setProtocolOptions(
+            closeHandshakeTimeout=CLOSE_TIMEOUT,
+            serverConnectionDropTimeout=CLOSE_TIMEOUT,
+        )
         if compressed:
             factory.setProtocolOptions(
                 perMessageCompressionOffers=[compress.PerMessageDeflateOffer()],
