@@ -19,6 +19,7 @@ import twisted_ws
 from tests.test_layers import PROGRAMS, PURE, TWISTED
 from twisted_ws import tap
 from twisted_ws.closing import CloseCode, describeCode, isLegalOnWire
+from twisted_ws.deflate import mostCompressed
 from twisted_ws.options import Options, ServerOptions
 
 __all__ = ["TABLES", "testsOf"]
@@ -32,6 +33,14 @@ HANDING_OVER = 6
 copies, and a str that has four bytes for each character. Measured by the tests."""
 DECODED = 1536 * KIB
 """What one segment of 64 KiB may become as Python objects. Measured by the tests."""
+
+KEPT_FOR_COMPRESSION = {
+    "none": 0,
+    "shared": 0,
+    "small": 64 * KIB,
+    "large": 320 * KIB,
+}
+"""With zlib: the compressor, and the window of a client that cannot be limited."""
 
 _TEST = re.compile(r"test_([A-Z]\d\d)_\w+")
 
@@ -113,6 +122,11 @@ def memoryParts(options: Options) -> list[tuple[str, str, int]]:
             HANDING_OVER * options.maxMessageSize,
         ),
         (
+            "the payload of its frame that has not ended, if it is compressed",
+            "1.15 * maxMessageSize",
+            mostCompressed(options.maxMessageSize, 1),
+        ),
+        (
             "small messages of one segment that wait until a hook has finished",
             readableSize(DECODED),
             DECODED,
@@ -122,6 +136,12 @@ def memoryParts(options: Options) -> list[tuple[str, str, int]]:
             "goes over the limit",
             "maxSendBuffer",
             options.maxSendBuffer,
+        ),
+        (
+            "what compression keeps between messages, measured: see "
+            ":doc:`/topics/compression`",
+            "compression",
+            KEPT_FOR_COMPRESSION[options.compression],
         ),
         (
             "the buffers of the transport",

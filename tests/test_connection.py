@@ -67,12 +67,12 @@ def fixedKey(size: int) -> bytes:
     return KEY[:size]
 
 
-def connect(role: Role, **limits: int) -> Connection:
+def connect(role: Role, **limits: Any) -> Connection:
     """Make a connection that masks with a known key."""
     return Connection(role, Options(**limits), fixedKey)
 
 
-def server(**limits: int) -> Connection:
+def server(**limits: Any) -> Connection:
     """Make a server's connection."""
     return connect(Role.SERVER, **limits)
 

@@ -471,6 +471,10 @@ class DemoPageTests(SynchronousTestCase):
         browser.open(f"https://{LOOPBACK}:{server.port}/")
         browser.until("document.getElementById('state').dataset.state === 'open'")
         self.assertEqual(browser.text("url"), f"wss://{LOOPBACK}:{server.port}/")
+        self.assertEqual(
+            browser.text("extensions"),
+            "permessage-deflate; server_max_window_bits=12; client_max_window_bits=12",
+        )
 
         text = "hello, wörld 🌍 <b>no markup</b>"
         browser.fill("text", text)

@@ -11,10 +11,12 @@ import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_ws import options
+from twisted_ws.compression import ENGINES, findEngine
 from twisted_ws.errors import InvalidOption, WebSocketError
 from twisted_ws.options import Options, ServerOptions
 from twisted_ws.origins import Authority, Origin
@@ -112,20 +114,28 @@ class FieldTests(SynchronousTestCase):
         self.assertEqual(seen, {field.name for _, field in everyField()})
 
     def test_annotations(self) -> None:
-        """A field's annotation is the kind that its default shows, which is what values
-        are checked against."""
-        kinds = {"bool": bool, "int": int, "float": float, "tuple[str, ...]": tuple}
+        """A field's annotation is its kind, which is what values are checked against,
+        and its default is of that kind, or None if the annotation says so."""
+        kinds = {
+            "bool": bool,
+            "int": int,
+            "float": float,
+            "str": str,
+            "tuple[str, ...]": tuple,
+        }
         for each, field in everyField():
-            self.assertIs(
-                type(field.default),
-                kinds[str(field.type)],
-                f"{each.__name__}.{field.name}",
-            )
+            where = f"{each.__name__}.{field.name}"
+            annotation, _, optional = str(field.type).partition(" | ")
+            kind = field.metadata["kind"]
+            self.assertIs(kind, kinds[annotation], where)
+            self.assertEqual(optional == "None", field.default is None, where)
+            if field.default is not None:
+                self.assertIs(type(field.default), kind, where)
 
     def test_minimums(self) -> None:
         """Every number has a minimum, which works; what is below it does not."""
         for each, field in everyField():
-            if isinstance(field.default, bool | tuple):
+            if field.metadata["kind"] in (bool, tuple, str):
                 continue
             where = f"{each.__name__}.{field.name}"
             minimum = field.metadata["minimum"]
@@ -139,6 +149,32 @@ class FieldTests(SynchronousTestCase):
                 self.assertIn(str(minimum), error.why, where)
             if isinstance(field.default, float):
                 self.invalid(each, field.name, math.nextafter(minimum, -math.inf))
+
+    def test_maximums(self) -> None:
+        """Where a number has a maximum, it works; what is above it does not."""
+        found = 0
+        for each, field in everyField():
+            maximum = field.metadata["maximum"]
+            if maximum is not None:
+                found += 1
+                made = each(**{field.name: maximum})
+                self.assertEqual(getattr(made, field.name), maximum)
+                error = self.invalid(each, field.name, maximum + 1)
+                self.assertIn(f"at most {maximum}", error.why)
+        self.assertGreater(found, 0)
+
+    def test_choices(self) -> None:
+        """Exactly the texts have choices, of which the default is one; no other text
+        is accepted, and the error lists those that are."""
+        for each, field in everyField():
+            where = f"{each.__name__}.{field.name}"
+            choices = field.metadata["choices"]
+            self.assertEqual(bool(choices), field.metadata["kind"] is str, where)
+            if choices:
+                self.assertIn(field.default, choices, where)
+                for wrong in ("", "nothing of the kind", choices[0].upper()):
+                    error = self.invalid(each, field.name, wrong)
+                    self.assertIn(f"not one of {', '.join(choices)}", error.why)
 
     def test_flags(self) -> None:
         """Exactly the tuples have the name of a repeatable flag, each its own."""
@@ -169,18 +205,22 @@ class FieldTests(SynchronousTestCase):
         self.fail(f"{each.__name__}.{name} accepted {value!r:.60}")
 
     def test_wrongTypes(self) -> None:
-        """A value of another type is refused, for every field."""
-        anything: tuple[object, ...] = (None, b"1", 1j, [], ["a"], {}, object(), int)
+        """A value of another type is refused, for every field. None is accepted where
+        it is the default."""
+        anything: tuple[object, ...] = (b"1", 1j, [], ["a"], {}, object(), int)
         wrong: dict[type, tuple[object, ...]] = {
             bool: (0, 1, 1.0, "true", "", ()),
             int: (True, False, 1.0, 65536.0, math.nan, math.inf, "65536", "", ()),
             float: (True, False, "1", "", "1.0", ()),
+            str: (True, 0, 1.0, (), ("a",)),
             # A lone text would be taken letter by letter.
             tuple: (True, 0, 1.0, "", "a", (1,), ("a", None), ("a", b"b"), (("a",),)),
         }
         for each, field in everyField():
-            for value in (*anything, *wrong[type(field.default)]):
+            for value in (*anything, *wrong[field.metadata["kind"]]):
                 self.invalid(each, field.name, value)
+            if field.default is not None:
+                self.invalid(each, field.name, None)
 
     def test_notFinite(self) -> None:
         """Neither infinity nor nan is a number of seconds."""
@@ -195,8 +235,9 @@ class FieldTests(SynchronousTestCase):
         for each, field in everyField():
             if isinstance(field.default, int | float):
                 for huge in (HUGE, -HUGE):
+                    given: dict[str, Any] = {field.name: huge}
                     try:
-                        each(**{field.name: huge})
+                        each(**given)
                     except InvalidOption as error:
                         self.assertEqual(error.name, field.name)
 
@@ -204,7 +245,8 @@ class FieldTests(SynchronousTestCase):
         """Seconds may be given as whole numbers too."""
         for each, field in everyField():
             if isinstance(field.default, float):
-                made = each(**{field.name: 5})
+                given: dict[str, Any] = {field.name: 5}
+                made = each(**given)
                 self.assertEqual(getattr(made, field.name), 5)
 
     def test_units(self) -> None:
@@ -232,6 +274,57 @@ class FieldTests(SynchronousTestCase):
         )
 
 
+class CompressionTests(SynchronousTestCase):
+    """What the options say of compression, put together."""
+
+    def test_off(self) -> None:
+        """Without compression there are no settings."""
+        self.assertIsNone(Options(compression="none").deflateSettings)
+
+    def test_presets(self) -> None:
+        """A preset decides what is not said."""
+        for name, forgets, bits, memory, threshold in (
+            ("shared", True, 15, 8, 256),
+            ("small", False, 12, 4, 64),
+            ("large", False, 15, 8, 64),
+        ):
+            found = Options(compression=name).deflateSettings
+            assert found is not None
+            self.assertEqual(found[:4], (forgets, forgets, bits, bits), name)
+            self.assertEqual(found[4:7], (3, memory, threshold), name)
+            self.assertEqual(found.engine.name, "zlib")
+
+    def test_fields(self) -> None:
+        """What is said counts, false and zero too."""
+        found = Options(
+            compression="shared",
+            serverNoContextTakeover=False,
+            clientNoContextTakeover=True,
+            serverMaxWindowBits=9,
+            clientMaxWindowBits=10,
+            compressionLevel=1,
+            compressionMemoryLevel=9,
+            compressionThreshold=0,
+        ).deflateSettings
+        assert found is not None
+        self.assertEqual(found[:7], (False, True, 9, 10, 1, 9, 0))
+
+    def test_engineNotInstalled(self) -> None:
+        """An engine that is not installed is refused when the options are made, with
+        the command that installs it."""
+        findEngine.cache_clear()
+        self.addCleanup(findEngine.cache_clear)
+        with mock.patch.dict(ENGINES, {"zlib-ng": ("no_such_module", "zlib-ng")}):
+            error = self.assertRaises(
+                InvalidOption, Options, compressionEngine="zlib-ng"
+            )
+        self.assertEqual(
+            str(error),
+            "compressionEngine: zlib-ng is not installed: "
+            "pip install 'twisted_ws[zlib-ng]'",
+        )
+
+
 class DefaultTests(SynchronousTestCase):
     """The defaults that the documentation promises."""
 
@@ -256,6 +349,9 @@ class DefaultTests(SynchronousTestCase):
             ("dangerouslyAllowAnyOrigin", False),
             ("allowedHosts", ()),
             ("dangerouslyAllowAnyHost", False),
+            ("compression", "small"),
+            ("compressionLevel", 3),
+            ("compressionEngine", "zlib"),
         ):
             self.assertEqual(getattr(made, name), expected, name)
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -36,9 +37,13 @@ from tests.support import (
     request,
     text,
 )
+from twisted_ws.connection import Connection, Role
+from twisted_ws.deflate import PreparedMessage
 from twisted_ws.errors import HandshakeRejected, InternalError
+from twisted_ws.frames import RSV1, FrameDecoder
 from twisted_ws.handshake import Request
-from twisted_ws.options import ServerOptions
+from twisted_ws.offers import DeflateParameters
+from twisted_ws.options import Options, ServerOptions
 from twisted_ws.server import listensOnLoopbackOnly
 
 SECRET = "c2VjcmV0"  # noqa: S105
@@ -961,6 +966,186 @@ class DecisionTests(WireTestCase):
         self.assertEqual(peer.messages, ["A", b"bb"])
         peer.send(closing(1001))
         self.assertEqual(calls, ["finished", 1001])
+
+
+class CompressionTests(WireTestCase):
+    """permessage-deflate, as a server agrees on it."""
+
+    OFFER = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits"
+    ANSWER = "permessage-deflate; server_max_window_bits=12; client_max_window_bits=12"
+
+    def test_agreed(self) -> None:
+        """What was agreed is in the 101, on the transport and in the log, and holds."""
+        recorder = echoing()
+        server = self.serve(recorder)
+        with logged() as lines:
+            peer = server.open(self.OFFER)
+        self.assertEqual(peer.response.headers["sec-websocket-extensions"], self.ANSWER)
+        self.assertEqual(recorder.transport.extensions, (self.ANSWER,))
+        self.assertIn(f"extensions: {self.ANSWER}", "\n".join(lines))
+        client = Connection(
+            Role.CLIENT, Options(), deflate=DeflateParameters(False, False, 12, 12)
+        )
+        for message in ("word " * 100, b"bytes " * 100, "short"):
+            sent = (
+                client.sendText(message)
+                if isinstance(message, str)
+                else client.sendBytes(message)
+            )
+            before = len(peer.received)
+            peer.send(sent)
+            answer = peer.received[before:]
+            self.assertLess(len(answer), 60)
+            self.assertEqual(client.receive(answer), [message])
+
+    def test_uncompressedByChoice(self) -> None:
+        """An application may send a message without compression, or short ones with."""
+        recorder = self.record()
+        peer = self.serve(recorder).open(self.OFFER)
+        recorder.transport.sendTextMessage("x" * 100, False)
+        recorder.transport.sendBytesMessage(b"x" * 100, compress=False)
+        recorder.transport.sendTextMessage("x", compress=True)
+        recorder.transport.sendPrepared(PreparedMessage("prepared"))
+        peer.pump()
+        frames = FrameDecoder(False, RSV1).feed(peer.response.body)
+        self.assertEqual(
+            frames[:2] + frames[3:],
+            [(0x81, b"x" * 100), (0x82, b"x" * 100), (0x81, b"prepared")],
+        )
+        self.assertEqual(frames[2][0], 0xC1)
+
+    def test_notOffered(self) -> None:
+        """A client that offers nothing, or something else, gets no extension."""
+        for extra in ((), ("Sec-WebSocket-Extensions: x-webkit-deflate-frame",)):
+            recorder = self.record()
+            peer = self.serve(recorder).open(*extra)
+            self.assertNotIn("sec-websocket-extensions", peer.response.headers)
+            self.assertEqual(recorder.transport.extensions, ())
+
+    def test_off(self) -> None:
+        """With compression off, or where the application says so for a request, the
+        offer is declined."""
+
+        def without(asked: Request) -> Recorder:
+            self.assertEqual(str(asked.deflate), self.ANSWER)
+            asked.deflate = None
+            return self.record()
+
+        for peer in (
+            self.serve(compression="none").open(self.OFFER),
+            self.serve(without).open(self.OFFER),
+        ):
+            self.assertNotIn("sec-websocket-extensions", peer.response.headers)
+            peer.send(frame(0xC1, b"\0"))
+            self.assertEqual(peer.closeFrame and peer.closeFrame[0], 1002)
+
+    def test_decidedTooLate(self) -> None:
+        """What holds is what held when the application was made: a change after that
+        is in neither the 101 nor the frames."""
+
+        def late(recorder: Recorder) -> None:
+            recorder.transport.request.deflate = None
+
+        peer = self.serve(self.record(negotiationStarted=late)).open(self.OFFER)
+        self.assertEqual(peer.response.headers["sec-websocket-extensions"], self.ANSWER)
+
+    def test_D04_offers(self) -> None:
+        """Offers that cannot be met are declined, and the connection is made without;
+        what is not even of the right form is refused."""
+        for offer, status, answer in (
+            ("permessage-deflate; unknown", 101, None),
+            ("permessage-deflate; server_max_window_bits=8", 101, None),
+            ("permessage-deflate; client_max_window_bits=", 400, None),
+            ("permessage-deflate; =", 400, None),
+            (
+                "permessage-deflate; server_max_window_bits=7, permessage-deflate",
+                101,
+                "permessage-deflate; server_max_window_bits=12",
+            ),
+        ):
+            peer = self.serve().open(f"Sec-WebSocket-Extensions: {offer}")
+            self.assertEqual(peer.response.status, status, offer)
+            self.assertEqual(
+                peer.response.headers.get("sec-websocket-extensions"), answer, offer
+            )
+
+    def test_H14_offers(self) -> None:
+        """150 offers are read in one pass, the last one accepted."""
+        offers = ", ".join(["permessage-deflate; server_max_window_bits=8"] * 150)
+        peer = self.serve().open(
+            f"Sec-WebSocket-Extensions: {offers}, permessage-deflate", self.OFFER
+        )
+        self.assertEqual(
+            peer.response.headers["sec-websocket-extensions"],
+            "permessage-deflate; server_max_window_bits=12",
+        )
+
+    def test_D01_bomb(self) -> None:
+        """A bomb gets a Close frame with 1009, and the application nothing of it."""
+        recorder = self.record()
+        peer = self.serve(recorder).open(self.OFFER)
+        deflater = zlib.compressobj(9, zlib.DEFLATED, -12)
+        bomb = deflater.compress(bytes(64 * 1024 * 1024))
+        bomb += deflater.flush(zlib.Z_SYNC_FLUSH)
+        peer.send(frame(0xC2, bomb[:-4]))
+        self.assertEqual(peer.closeFrame, (1009, "message over 1048576 bytes"))
+        self.assertEqual(recorder.messages, [])
+
+    def test_D03_invalid(self) -> None:
+        """What is not DEFLATE gets 1007."""
+        peer = self.serve().open(self.OFFER)
+        peer.send(frame(0xC1, b"\xff"))
+        self.assertEqual(
+            peer.closeFrame, (1007, "a compressed message is not in DEFLATE's form")
+        )
+
+    def test_F13_slices(self) -> None:
+        """Messages that are large once they are decompressed come a few in each turn of
+        the reactor; the peer is not read meanwhile; one that pauses gets the others in
+        order when it goes on."""
+
+        def pause(recorder: Recorder, message: bytes) -> None:
+            recorder.transport.pauseProducing()
+
+        for reactions in ({}, {"bytesMessageReceived": pause}):
+            recorder = self.record(**reactions)
+            server = self.serve(recorder)
+            peer = server.open(self.OFFER)
+            deflater = zlib.compressobj(9, zlib.DEFLATED, -12)
+            wire = []
+            for number in range(10):
+                data = deflater.compress(bytes((number,)) * 200_000)
+                data += deflater.flush(zlib.Z_SYNC_FLUSH)
+                wire.append(frame(0xC2, data[:-4]))
+            peer.send(*wire, text("last"))
+            self.assertLess(len(recorder.messages), 3)
+            turns = 0
+            while len(recorder.messages) < 11 and turns < 40:
+                turns += 1
+                server.turn()
+                recorder.transport.resumeProducing()
+            self.assertGreater(turns, 3)
+            self.assertEqual(
+                recorder.messages,
+                [*(bytes((n,)) * 200_000 for n in range(10)), "last"],
+            )
+
+    def test_isClosing(self) -> None:
+        """The transport tells that it is closing from the first Close frame on, and
+        that the peer does not read."""
+        for end in (
+            lambda recorder, peer: recorder.transport.loseConnection(),
+            lambda recorder, peer: peer.send(closing()),
+            lambda recorder, peer: peer.vanish(),
+            lambda recorder, peer: recorder.transport.abortConnection(),
+            lambda recorder, peer: peer.send(frame(0x83)),
+        ):
+            recorder = self.record()
+            peer = self.opened(recorder)
+            self.assertFalse(recorder.transport.isClosing)
+            self.assertFalse(recorder.transport.isCongested)
+            end(recorder, peer)
+            self.assertTrue(recorder.transport.isClosing)
 
 
 class ShutDownTests(WireTestCase):

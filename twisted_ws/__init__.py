@@ -5,7 +5,9 @@
 Twisted endpoint can listen with.
 """
 
+from .broadcast import BroadcastResult, SlowPolicy, broadcast
 from .closing import CloseCode
+from .deflate import PreparedMessage
 from .errors import (
     ConnectionClosed,
     HandshakeError,
@@ -27,6 +29,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "ApplicationFactory",
+    "BroadcastResult",
     "CloseCode",
     "ConnectionClosed",
     "HandlerProtocol",
@@ -34,8 +37,10 @@ __all__ = [
     "HandshakeRejected",
     "Headers",
     "InvalidOption",
+    "PreparedMessage",
     "Request",
     "ServerOptions",
+    "SlowPolicy",
     "TLSConfigurationError",
     "TLSServerEndpoint",
     "WebSocket",
@@ -44,6 +49,7 @@ __all__ = [
     "WebSocketServerFactory",
     "WebSocketService",
     "WebSocketTransport",
+    "broadcast",
     "loadContext",
     "selfSignedContext",
 ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
+from functools import cache
 from importlib import import_module
 from typing import Any, NamedTuple, Protocol, cast
 
@@ -62,7 +63,6 @@ class Engine(NamedTuple):
     """What it raises for bytes that are not DEFLATE."""
 
 
-# Module and package of each.
 ENGINES = {
     "zlib": ("zlib", ""),
     "zlib-ng": ("zlib_ng.zlib_ng", "zlib-ng"),
@@ -70,6 +70,7 @@ ENGINES = {
 """The engines that are known: the name of each, its module, and what to install."""
 
 
+@cache
 def findEngine(name: str) -> Engine:
     """Give an engine by its name.
 
@@ -104,13 +105,16 @@ class Preset(NamedTuple):
     memoryLevel: int
     """How much the compressor takes beside its window: 512 bytes times two to this
     power."""
+    threshold: int
+    """Bytes from which on a message is compressed: on its own a short one gains
+    nothing, and with those before it in mind much."""
 
 
 PRESETS: dict[str, Preset | None] = {
     "none": None,
-    "shared": Preset(False, zlib.MAX_WBITS, zlib.DEF_MEM_LEVEL),
-    "small": Preset(True, 12, 4),
-    "large": Preset(True, zlib.MAX_WBITS, zlib.DEF_MEM_LEVEL),
+    "shared": Preset(False, zlib.MAX_WBITS, zlib.DEF_MEM_LEVEL, 256),
+    "small": Preset(True, 12, 4, 64),
+    "large": Preset(True, zlib.MAX_WBITS, zlib.DEF_MEM_LEVEL, 64),
 }
 """The values of the option ``compression``: ``none`` turns it off; ``shared`` keeps
 nothing for a connection between messages, all share one compressor; ``small`` and

@@ -37,7 +37,6 @@ from .closing import (
     parseClose,
 )
 from .deflate import (
-    DeflateParameters,
     Deflater,
     Inflater,
     PreparedMessage,
@@ -59,6 +58,7 @@ from .frames import (
     Opcode,
     encodeFrame,
 )
+from .offers import DeflateParameters
 from .options import Options
 
 __all__ = [
@@ -175,7 +175,7 @@ class Connection:
         isServer = role is Role.SERVER
         self._deflater: Deflater | None = None
         self._inflater: Inflater | None = None
-        settings = None if deflate is None else options.deflateSettings()
+        settings = None if deflate is None else options.deflateSettings
         if deflate is not None and settings is not None:
             self._deflater = deflaterFor(deflate, settings, isServer)
             self._inflater = inflaterFor(

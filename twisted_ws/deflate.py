@@ -1,8 +1,6 @@
-"""permessage-deflate (RFC 7692): offers, agreement, and messages in compressed form.
+"""Messages in compressed form (RFC 7692 section 7.2): deflated, inflated, prepared.
 
-Negotiation (section 7.1) is the first part: what a client offers, what a server makes
-of it, how a client checks the answer. The second part compresses and decompresses
-messages (section 7.2), with three promises:
+Three promises:
 
 - Nothing is kept for a connection before its first compressed message, and between
   messages only what later ones may refer to: a compressor for those that are sent, the
@@ -13,261 +11,26 @@ messages (section 7.2), with three promises:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple, TypeAlias
+from functools import cache
 
 from .compression import Compressor, Decompressor, DeflateSettings, Engine
 from .errors import InvalidPayload, MessageTooBig
 from .frames import FIN, RSV1, Opcode, encodeFrame
+from .offers import LEAST_COMPRESSOR_BITS, DeflateParameters
 
 __all__ = [
-    "EXTENSION",
-    "DeflateOffer",
-    "DeflateParameters",
     "Deflater",
     "Inflater",
     "PreparedMessage",
-    "agree",
-    "checkAnswer",
     "deflaterFor",
     "inflaterFor",
     "mostCompressed",
-    "offersFor",
 ]
-
-EXTENSION = "permessage-deflate"
-"""The extension's name (RFC 7692 section 7)."""
-
-Parameters: TypeAlias = Iterable[tuple[str, str | None]]
-"""An element's parameters, as :func:`twisted_ws.headers.splitParameters` gives them."""
-
-_MAX_BITS = 15
-# Decimal without a leading zero (section 7.1.2).
-_BITS = {str(bits): bits for bits in range(8, _MAX_BITS + 1)}
-# zlib's compressor has no window of 256 bytes: it would use one of 512.
-_LEAST_BITS = 9
-
-_SERVER_FORGETS = "server_no_context_takeover"
-_CLIENT_FORGETS = "client_no_context_takeover"
-_SERVER_BITS = "server_max_window_bits"
-_CLIENT_BITS = "client_max_window_bits"
-
-
-# Negotiation
-
-
-class DeflateOffer(NamedTuple):
-    """One offer of a client (section 7.1); its ``str`` is the element of the header."""
-
-    serverNoContextTakeover: bool = False
-    clientNoContextTakeover: bool = False
-    serverMaxWindowBits: int | None = None
-    """None when the client does not ask for a limit."""
-    clientMaxWindowBits: int | None = None
-    """None when the client cannot be limited; 15 also when it names no number."""
-
-    def __str__(self) -> str:
-        text = _write(*self)
-        # As browsers write it; servers that are older know no number here.
-        return text.removesuffix(f"={_MAX_BITS}") if self.clientMaxWindowBits else text
-
-
-class DeflateParameters(NamedTuple):
-    """What was agreed (section 7.1); its ``str`` is the element of the header."""
-
-    serverNoContextTakeover: bool = False
-    """Whether the server compresses each message on its own."""
-    clientNoContextTakeover: bool = False
-    """Whether the client does."""
-    serverMaxWindowBits: int = _MAX_BITS
-    """How far back the server's messages refer at most, as a power of two."""
-    clientMaxWindowBits: int = _MAX_BITS
-    """How far back the client's do."""
-    named: tuple[bool, bool] = (False, False)
-    """Whether the answer names the two numbers of bits, the server's and the client's;
-    where it does not they are 15."""
-
-    def sentBy(self, isServer: bool) -> tuple[int, bool]:
-        """Give the window bits of one side's messages, and whether it takes its context
-        over from one to the next.
-
-        :param isServer: which side
-        """
-        if isServer:
-            return self.serverMaxWindowBits, not self.serverNoContextTakeover
-        return self.clientMaxWindowBits, not self.clientNoContextTakeover
-
-    def __str__(self) -> str:
-        server, client = self.named
-        return _write(
-            self.serverNoContextTakeover,
-            self.clientNoContextTakeover,
-            self.serverMaxWindowBits if server else None,
-            self.clientMaxWindowBits if client else None,
-        )
-
-
-def _write(
-    serverForgets: bool,
-    clientForgets: bool,
-    serverBits: int | None,
-    clientBits: int | None,
-) -> str:
-    """Write an offer or an answer."""
-    parts = [EXTENSION]
-    if serverForgets:
-        parts.append(_SERVER_FORGETS)
-    if clientForgets:
-        parts.append(_CLIENT_FORGETS)
-    if serverBits is not None:
-        parts.append(f"{_SERVER_BITS}={serverBits}")
-    if clientBits is not None:
-        parts.append(f"{_CLIENT_BITS}={clientBits}")
-    return "; ".join(parts)
-
-
-def _read(parameters: Parameters, isOffer: bool) -> DeflateOffer:
-    """Read the parameters of an offer or of an answer (section 7.1).
-
-    :raises ValueError: one is unknown, repeated, or has a value that it cannot have
-    """
-    found: dict[str, bool | int] = {}
-    for name, value in parameters:
-        if name in found:
-            raise ValueError(f"{name} is there more than once")
-        if name in (_SERVER_FORGETS, _CLIENT_FORGETS):
-            if value is not None:
-                raise ValueError(f"{name} takes no value")
-            found[name] = True
-        elif name not in (_SERVER_BITS, _CLIENT_BITS):
-            raise ValueError(f"{name} is not a parameter of {EXTENSION}")
-        elif value is None and name == _CLIENT_BITS and isOffer:
-            found[name] = _MAX_BITS
-        elif value not in _BITS:
-            raise ValueError(f"{name} is not a number from 8 to 15")
-        else:
-            found[name] = _BITS[value]
-    return DeflateOffer(
-        _SERVER_FORGETS in found,
-        _CLIENT_FORGETS in found,
-        found.get(_SERVER_BITS),
-        found.get(_CLIENT_BITS),
-    )
-
-
-def agree(
-    offers: Iterable[tuple[str, Parameters]], settings: DeflateSettings
-) -> DeflateParameters | None:
-    """Choose among a client's offers, as a server: the first that can be met.
-
-    :param offers: the extensions that the client offers, with their parameters; others
-        than this one are passed over, and so are offers that are malformed or ask for
-        a window that the compressor does not have (section 7.1: they are declined)
-    :param settings: what the server wants
-    :returns: what to answer, None to do without the extension
-    """
-    for name, parameters in offers:
-        if name != EXTENSION:
-            continue
-        try:
-            offer = _read(parameters, isOffer=True)
-        except ValueError:
-            continue
-        serverBits = min(
-            settings.serverMaxWindowBits, offer.serverMaxWindowBits or _MAX_BITS
-        )
-        if serverBits < _LEAST_BITS:
-            continue
-        # Only a client that says so can be told how far to look back (section 7.1.2.2).
-        clientBits = min(
-            settings.clientMaxWindowBits if offer.clientMaxWindowBits else _MAX_BITS,
-            offer.clientMaxWindowBits or _MAX_BITS,
-        )
-        return DeflateParameters(
-            settings.serverNoContextTakeover or offer.serverNoContextTakeover,
-            settings.clientNoContextTakeover or offer.clientNoContextTakeover,
-            serverBits,
-            clientBits,
-            (
-                offer.serverMaxWindowBits is not None or serverBits < _MAX_BITS,
-                clientBits < _MAX_BITS,
-            ),
-        )
-    return None
-
-
-def offersFor(settings: DeflateSettings | None) -> tuple[DeflateOffer, ...]:
-    """Give what a client offers, its favourite first.
-
-    A server that cannot limit its window declines an offer that asks for it (section
-    7.1.2.1), so that a second one does without. It costs the memory of a full window.
-
-    :param settings: what the client wants, None for no compression
-    """
-    if settings is None:
-        return ()
-    plain = DeflateOffer(
-        settings.serverNoContextTakeover,
-        settings.clientNoContextTakeover,
-        None,
-        settings.clientMaxWindowBits,
-    )
-    if settings.serverMaxWindowBits == _MAX_BITS:
-        return (plain,)
-    return (plain._replace(serverMaxWindowBits=settings.serverMaxWindowBits), plain)
-
-
-def checkAnswer(
-    offers: Sequence[DeflateOffer], parameters: Parameters
-) -> DeflateParameters:
-    """Read a server's answer, as a client.
-
-    :param offers: what was offered
-    :param parameters: of the extension in the response
-    :returns: what holds now
-    :raises ValueError: it answers none of the offers; says what is wrong
-    """
-    answer = _read(parameters, isOffer=False)
-    wrong = "it was not offered"
-    for offer in offers:
-        found = _contradiction(offer, answer)
-        if found is None:
-            return DeflateParameters(
-                answer.serverNoContextTakeover,
-                # What a client offers for itself it may do unasked.
-                answer.clientNoContextTakeover or offer.clientNoContextTakeover,
-                answer.serverMaxWindowBits or _MAX_BITS,
-                min(
-                    answer.clientMaxWindowBits or _MAX_BITS,
-                    offer.clientMaxWindowBits or _MAX_BITS,
-                ),
-                (
-                    answer.serverMaxWindowBits is not None,
-                    answer.clientMaxWindowBits is not None,
-                ),
-            )
-        wrong = found
-    raise ValueError(wrong)
-
-
-def _contradiction(offer: DeflateOffer, answer: DeflateOffer) -> str | None:
-    """Say what an answer makes of an offer that it may not (section 7.1)."""
-    if offer.serverNoContextTakeover and not answer.serverNoContextTakeover:
-        return f"{_SERVER_FORGETS} was asked for"
-    most = offer.serverMaxWindowBits
-    if most is not None and (answer.serverMaxWindowBits or _MAX_BITS) > most:
-        return f"{_SERVER_BITS} is over {most}"
-    if answer.clientMaxWindowBits is not None and offer.clientMaxWindowBits is None:
-        return f"{_CLIENT_BITS} was not offered"
-    return None
-
-
-# Messages
 
 # The end of a flushed block, which is not sent (section 7.2.1).
 _TAIL = b"\0\0\xff\xff"
-# A message that ends where it should, and a last block behind it: only when that is
-# what the decompressor finds there was the message whole.
+# The same, and a last block behind it: only when the decompressor finds exactly that
+# was the message whole. Of one that was cut short it would be taken for a part.
 _END = _TAIL + b"\1\0\0\xff\xff"
 # The message without a byte (section 7.2.3.6).
 _EMPTY = b"\0"
@@ -293,7 +56,13 @@ def mostCompressed(size: int, fragments: int) -> int:
     return size + (size >> 3) + (size >> 6) + 16 * fragments + 64
 
 
-_shared: dict[tuple[str, int, int, int], Compressor] = {}
+@cache
+def _keyFor(settings: DeflateSettings, windowBits: int) -> tuple[DeflateSettings, int]:
+    """Give the one object for two: ten thousand connections share it."""
+    return settings, windowBits
+
+
+_shared: dict[tuple[DeflateSettings, int], Compressor] = {}
 """Compressors that remember nothing between messages, and so serve all connections."""
 
 
@@ -310,23 +79,20 @@ class Deflater:
     :param contextTakeover: likewise
     """
 
-    __slots__ = ("_compressor", "_settings", "_takesOver", "key", "threshold")
+    __slots__ = ("_compressor", "_takesOver", "key")
 
     def __init__(
         self, settings: DeflateSettings, windowBits: int, contextTakeover: bool
     ) -> None:
-        self._settings = settings
         self._takesOver = contextTakeover
         self._compressor: Compressor | None = None
-        self.threshold = settings.threshold
-        """Bytes from which on messages are compressed."""
-        self.key = (
-            settings.engine.name,
-            settings.level,
-            windowBits,
-            settings.memoryLevel,
-        )
+        self.key = _keyFor(settings, windowBits)
         """What it has in common with others whose results are the same."""
+
+    @property
+    def threshold(self) -> int:
+        """Bytes from which on messages are compressed."""
+        return self.key[0].threshold
 
     def compress(self, payload: bytes) -> bytes | None:
         """Compress the next message.
@@ -364,9 +130,9 @@ class Deflater:
         self._compressor = None
 
     def _make(self) -> Compressor:
-        _, level, windowBits, memoryLevel = self.key
-        return self._settings.engine.compressobj(
-            level, _DEFLATED, -windowBits, memoryLevel
+        settings, windowBits = self.key
+        return settings.engine.compressobj(
+            settings.level, _DEFLATED, -windowBits, settings.memoryLevel
         )
 
 
@@ -405,14 +171,15 @@ class Inflater:
     ) -> None:
         self._engine = engine
         # zlib has no smaller one, and a larger one does.
-        self._windowBits = max(windowBits, _LEAST_BITS)
+        self._windowBits = max(windowBits, LEAST_COMPRESSOR_BITS)
         self._takesOver = contextTakeover
         self._limit = limit
         # The end of what came in earlier messages.
         self._window = b""
         self._decompressor: Decompressor | None = None
-        # What has come of a message that comes in pieces.
-        self._message = bytearray()
+        # What has come of a message that comes in pieces; a buffer only while there is
+        # one, as an empty one takes 57 bytes.
+        self._message: bytearray | bytes = b""
         self._lastBlocks = 0
 
     def inflate(self, payload: bytes) -> bytes:
@@ -425,17 +192,18 @@ class Inflater:
         """
         decompressor = self._engine.decompressobj(-self._windowBits, self._window)
         try:
-            message = decompressor.decompress(payload + _END, self._limit + 1)
-        except self._engine.error:
-            raise _invalid() from None
-        if not decompressor.eof or decompressor.unused_data:
+            message = decompressor.decompress(payload, self._limit + 1)
             if len(message) > self._limit:
                 raise _tooBig(self._limit)
-            # Not whole, or with a last block before its end, which is for the long way.
-            self.feed(payload)
-            return self.finish()
-        if len(message) > self._limit:
-            raise _tooBig(self._limit)
+            if decompressor.eof:
+                # A last block inside it, which is for the long way.
+                self.feed(payload)
+                return self.finish()
+            more = decompressor.decompress(_END, 1)
+        except self._engine.error:
+            raise _invalid() from None
+        if more or not decompressor.eof or decompressor.unused_data:
+            raise _notWhole()
         if self._takesOver:
             self._remember(message)
         return message
@@ -444,7 +212,7 @@ class Inflater:
         """Say that the next piece is the first of a frame."""
         self._lastBlocks = 0
 
-    def feed(self, piece: bytes) -> bytearray:
+    def feed(self, piece: bytes) -> bytes | bytearray:
         """Decompress a piece of a message.
 
         :param piece: bytes of a frame's payload
@@ -453,9 +221,9 @@ class Inflater:
         :raises InvalidPayload: it is not in DEFLATE's form
         """
         begin = len(self._message)
-        decompressor = self._decompressor
-        if decompressor is None:
-            decompressor = self._restart()
+        if not self._message:
+            self._message = bytearray()
+        decompressor = self._decompressor or self._restart()
         while piece:
             if decompressor.eof:
                 # The block before was marked as the last one. The window goes on.
@@ -479,17 +247,15 @@ class Inflater:
         :returns: the message
         :raises InvalidPayload: it is not whole
         """
-        decompressor = self._decompressor
+        decompressor = self._decompressor or self._restart()
         # With a last block at its very end there is nothing to end; that it lacks the
         # empty block which section 7.2.3.4 puts behind does no harm.
-        if decompressor is None or not decompressor.eof:
+        if not decompressor.eof:
             self._lastBlocks = 0
-            self.feed(_END)
-            decompressor = self._decompressor
-            if decompressor is None or not decompressor.eof or self._lastBlocks:
-                raise InvalidPayload("a compressed message is not whole")
+            if self.feed(_END) or self._lastBlocks or not decompressor.eof:
+                raise _notWhole()
         message = bytes(self._message)
-        self._message = bytearray()
+        self._message = b""
         self._decompressor = None
         if self._takesOver:
             self._remember(message)
@@ -517,6 +283,10 @@ def _invalid() -> InvalidPayload:
     return InvalidPayload("a compressed message is not in DEFLATE's form")
 
 
+def _notWhole() -> InvalidPayload:
+    return InvalidPayload("a compressed message is not whole")
+
+
 def _tooBig(limit: int) -> MessageTooBig:
     return MessageTooBig(f"message over {limit} bytes")
 
@@ -533,7 +303,9 @@ def deflaterFor(
         everything is sent as it is, which is always allowed
     """
     bits, takesOver = parameters.sentBy(isServer)
-    return Deflater(settings, bits, takesOver) if bits >= _LEAST_BITS else None
+    return (
+        Deflater(settings, bits, takesOver) if bits >= LEAST_COMPRESSOR_BITS else None
+    )
 
 
 def inflaterFor(

@@ -14,7 +14,6 @@ from hashlib import sha1
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from .deflate import DeflateParameters, agree
 from .errors import RESPONSE_FRAMING, BadHandshake, HandshakeRejected
 from .headers import (
     Headers,
@@ -24,6 +23,7 @@ from .headers import (
     splitParameters,
     statusPhrase,
 )
+from .offers import DeflateParameters, agree
 from .options import ServerOptions
 from .origins import (
     Authority,
@@ -201,7 +201,7 @@ class ServerHandshake:
         self._anyOrigin = options.dangerouslyAllowAnyOrigin
         self._anyHost = options.dangerouslyAllowAnyHost
         self._subprotocols = options.subprotocols
-        self._deflateSettings = options.deflateSettings()
+        self._deflateSettings = options.deflateSettings
 
     def read(self, head: RequestHead, secure: bool, loopbackOnly: bool) -> Request:
         """Read a request that asks for WebSocket (section 4.2.1).

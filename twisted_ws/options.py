@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import Field, dataclass, field, fields
+from functools import cached_property
 from typing import Any
 
 from .compression import ENGINES, PRESETS, DeflateSettings, findEngine
@@ -63,9 +64,10 @@ class Options:
 
     All limits are on by default. The worst case of memory for one connection is the sum
     of seven times ``maxMessageSize`` (a message being received, at the moment in which
-    it becomes a str of four bytes a character), ``maxSendBuffer`` and one message
-    beyond it (waiting for a peer that does not read), and 1.5 MiB for what one segment
-    of 64 KiB can bring; the table in the documentation's topic on limits adds it up.
+    it becomes a str of four bytes a character), once more and an eighth of it if that
+    is compressed, ``maxSendBuffer`` and one message beyond it (waiting for a peer that
+    does not read), 1.5 MiB for what one segment of 64 KiB can bring, and what
+    ``compression`` keeps; the table in the documentation's topic on limits adds it up.
 
     :raises InvalidOption: a value of the wrong type, below its minimum, or at odds with
         another one
@@ -193,17 +195,19 @@ class Options:
     """How much a connection may keep to compress messages with permessage-deflate (RFC
     7692), if the peer wants that too. ``none`` turns compression off. ``shared`` keeps
     nothing between messages, each of which is compressed on its own. ``small`` keeps
-    about 35 KiB and ``large`` about 300 KiB from the first compressed message on, for
+    about 40 KiB and ``large`` about 200 KiB from the first compressed message on, for
     fewer bytes. The fields below that are None have the preset's value."""
 
-    compressionThreshold: int = knob(
-        64,
+    compressionThreshold: int | None = knob(
+        None,
         "Bytes from which on a message is compressed before it is sent.",
         unit="bytes",
+        kind=int,
         minimum=0,
     )
     """Messages of fewer bytes are sent as they are, unless the application says
-    otherwise for one: they gain little."""
+    otherwise for one: they gain little. Where the preset decides it is 256 bytes for
+    ``shared``, else 64."""
 
     compressionLevel: int = knob(
         3,
@@ -268,14 +272,13 @@ class Options:
         "What compresses: zlib, or zlib-ng if it is installed.",
         choices=tuple(ENGINES),
     )
-    """What compresses: ``zlib``, Python's own, or ``zlib-ng``, which is up to four
-    times as fast with small messages; the extra ``twisted_ws[zlib-ng]`` brings it."""
+    """What compresses: ``zlib``, Python's own, or ``zlib-ng``, which the extra
+    ``twisted_ws[zlib-ng]`` brings: faster with long messages and at level 1, but it
+    takes four times the memory with the preset ``small``."""
 
+    @cached_property
     def deflateSettings(self) -> DeflateSettings | None:
-        """Give what holds for compression, the preset filled in; None when it is off.
-
-        :raises InvalidOption: the engine is not installed
-        """
+        """What holds for compression, the preset filled in; None when it is off."""
         preset = PRESETS[self.compression]
         if preset is None:
             return None
@@ -294,7 +297,7 @@ class Options:
             choose(self.clientMaxWindowBits, preset.windowBits),
             self.compressionLevel,
             choose(self.compressionMemoryLevel, preset.memoryLevel),
-            self.compressionThreshold,
+            choose(self.compressionThreshold, preset.threshold),
             engine,
         )
 
@@ -314,7 +317,7 @@ class Options:
                 f"the one or raise the other",
             )
         # Read now, so that an engine that is not installed shows when it is chosen.
-        self.deflateSettings()
+        _ = self.deflateSettings
 
 
 @dataclass(frozen=True, kw_only=True)

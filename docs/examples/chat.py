@@ -14,10 +14,15 @@ from typing import ClassVar
 
 from twisted.python.failure import Failure
 
-from twisted_ws import HandshakeRejected, WebSocketProtocol, WebSocketTransport
+from twisted_ws import (
+    HandshakeRejected,
+    SlowPolicy,
+    WebSocketProtocol,
+    WebSocketTransport,
+    broadcast,
+)
 
 LONGEST_NAME = 32
-MOST_WAITING = 256 * 1024
 
 
 class Chat(WebSocketProtocol):
@@ -50,7 +55,6 @@ class Chat(WebSocketProtocol):
             self.tellEveryone(f"* {self.name} has gone")
 
     def tellEveryone(self, text: str) -> None:
-        """Send a line to everyone, but to nobody who is far behind with reading."""
-        for each in self.everyone:
-            if each.transport.bufferedAmount < MOST_WAITING:
-                each.transport.sendTextMessage(text)
+        """Send a line to everyone, but to nobody who is behind with reading."""
+        transports = [each.transport for each in self.everyone]
+        broadcast(transports, text, SlowPolicy.SKIP)
