@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -31,7 +32,7 @@ from tests.autobahn.errors import NotInstalled, RunFailed
 from tests.autobahn.processes import Child, freePort, waitUntilListening
 from tests.autobahn.progress import Progress
 from tests.autobahn.report import CaseResult, Outcome, Summary, readReport
-from tests.autobahn.running import AGENT
+from tests.autobahn.running import AGENT, Run
 from tests.autobahn.server import makeSpec, serverCommand, twistdCommand
 from tests.autobahn.wstest import (
     cacheDirectory,
@@ -40,6 +41,10 @@ from tests.autobahn.wstest import (
     install,
     python2Environ,
 )
+from twisted_ws.connection import Connection, Role
+from twisted_ws.frames import encodeFrame
+from twisted_ws.handshake import acceptFor
+from twisted_ws.options import Options
 
 Entry = dict[str, object]
 
@@ -531,6 +536,86 @@ class ProcessTests(TestCase):
             self.assertRaisesRegex(RunFailed, "does not listen"),
         ):
             waitUntilListening(child, freePort(), 0.1)
+
+
+class EchoClientTests(TestCase):
+    """The client that is tested, with a fuzzing server that is none."""
+
+    def setUp(self) -> None:
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(self.listener.close)
+        self.listener.settimeout(20)
+
+    def startClient(self) -> Child:
+        """Start it as the runner does."""
+        run = Run(Path(), self.makeDirectory(), [], [], 1, os.environ)
+        command = clientModule.clientCommand(self.listener.getsockname()[1])
+        return run.startOurs("client", command)
+
+    def serve(self, *frames: bytes) -> str:
+        """Serve one connection: send frames, take as much back, and close.
+
+        :param frames: what is sent
+        :returns: the request's target, and behind it what came back
+        """
+        accepted, _ = self.listener.accept()
+        with accepted:
+            accepted.settimeout(20)
+            request = b""
+            while b"\r\n\r\n" not in request:
+                request += accepted.recv(65536)
+            key = request.partition(b"Sec-WebSocket-Key: ")[2].partition(b"\r\n")[0]
+            accepted.sendall(
+                b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
+                b"Connection: Upgrade\r\nSec-WebSocket-Accept: "
+                + acceptFor(key.decode("ascii")).encode("ascii")
+                + b"\r\n\r\n"
+                + b"".join(frames)
+            )
+            target = request.split()[1].decode("ascii")
+            wire = Connection(Role.SERVER, Options())
+            events: list[object] = []
+            # How many cases there are is not echoed.
+            wanted = 0 if target == "/getCaseCount" else len(frames)
+            while len(events) < wanted:
+                events += wire.receive(accepted.recv(65536))
+            # A client that has failed the connection does not stay for that.
+            try:
+                accepted.sendall(wire.close(1000))
+                while accepted.recv(65536):
+                    pass
+            except ConnectionError:
+                pass
+        return " ".join([target, *map(str, events)])
+
+    def test_allCases(self) -> None:
+        """It asks how many cases there are, echoes in each, and then has the report
+        written; a connection that ends badly does not keep it from the next."""
+        with self.startClient() as client:
+            asked = [
+                self.serve(encodeFrame(0x81, b"3")),
+                self.serve(encodeFrame(0x81, b"hello")),
+                # Reserved bits.
+                self.serve(encodeFrame(0xF1, b"")),
+                self.serve(encodeFrame(0x82, b"a"), encodeFrame(0x81, b"b")),
+                self.serve(),
+            ]
+            self.assertEqual(client.wait(20), 0, client.tail())
+        self.assertEqual(client.tail(), "\n    3 cases")
+        self.assertEqual(asked[0], "/getCaseCount")
+        self.assertEqual(asked[1], "/runCase?case=1&agent=twisted_ws hello")
+        self.assertIn("/runCase?case=2&agent=twisted_ws CloseReceived(co", asked[2])
+        self.assertEqual(asked[3], "/runCase?case=3&agent=twisted_ws b'a' b")
+        self.assertEqual(asked[4], "/updateReports?agent=twisted_ws")
+
+    def test_refused(self) -> None:
+        """A handshake that fails ends it with an error: there is no case to judge."""
+        with self.startClient() as client:
+            accepted, _ = self.listener.accept()
+            with accepted:
+                accepted.sendall(b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n")
+                self.assertEqual(client.wait(20), 1)
+        self.assertIn("HandshakeRefused", client.tail())
 
 
 class ProgramTests(TestCase):

@@ -69,4 +69,4 @@ async def main(reactor: Any, url: str) -> None:
 
 
 if __name__ == "__main__":
-    react(main, sys.argv[1:])  # type: ignore[arg-type]
+    react(main, sys.argv[1:])
