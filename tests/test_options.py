@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import ast
+import copy
 import dataclasses
 import math
+import pickle
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -308,6 +310,13 @@ class CompressionTests(SynchronousTestCase):
         ).deflateSettings
         assert found is not None
         self.assertEqual(found[:7], (False, True, 9, 10, 1, 9, 0))
+
+    def test_copies(self) -> None:
+        """Options can be pickled for other processes, and copied."""
+        options = ServerOptions(compression="large", maxConnections=7)
+        for same in (pickle.loads(pickle.dumps(options)), copy.deepcopy(options)):
+            self.assertEqual(same, options)
+            self.assertEqual(same.deflateSettings, options.deflateSettings)
 
     def test_engineNotInstalled(self) -> None:
         """An engine that is not installed is refused when the options are made, with

@@ -340,6 +340,8 @@ class WireProtocol(Outgoing, Liveness, Production, LineReceiver):
         self._slice = None
         if not self._events and self._connection is not None:
             self._events = self._connection.receive(b"")
+            if self.options.messageTimeout:
+                self._timeMessage(self._events)
         self._resume(Pause.SLICE)
 
     def _adjustReading(self) -> None:
