@@ -29,7 +29,9 @@ default_role = "code"
 smartquotes = False
 nitpicky = True
 # What is not ours has no page to point to, as other projects' are not fetched.
+# What is private has none either.
 nitpick_ignore_regex = [
+    (r"py:.*", r"twisted_ws\.\w+\._\w+"),
     (r"py:.*", r"(?!twisted_ws\b).*"),
     (r"py:.*", r"twisted_ws\.(connection|server|timers|protocol)\..*"),
 ]

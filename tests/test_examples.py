@@ -364,6 +364,48 @@ class ClientTests(SynchronousTestCase):
         return child
 
 
+class AuctionTests(SynchronousTestCase):
+    """docs/examples/auction.py and bidder.py."""
+
+    def test_auction(self) -> None:
+        """A higher bid is taken, a lower one is not; both programs run by themselves,
+        and the server under twistd too."""
+        with program("auction", "0") as server:
+            port = int(server.find(re.compile(r"Listening on port (\d+)"))[1])
+            with program("bidder", f"{url(port)}?name=Ada", "10", "25", "20") as child:
+                child.find(re.compile("^$"))
+                self.assertEqual(child.lines, ["10\n", "25\n", "25\n", ""])
+            with program("bidder", f"{url(port)}?name=Bob", "11") as child:
+                child.find(re.compile("^25$"))
+            for query in ("", "?name=A1", "?name=Ada&name=Bob"):
+                self.assertEqual(refusal(port, f"/{query}").status, 400)
+        with (
+            serving("--protocol", "docs.examples.auction.Seats") as port,
+            program("bidder", f"{url(port)}?name=Ada", "7") as child,
+        ):
+            child.find(re.compile("^7$"))
+
+    def test_others(self) -> None:
+        """Everyone hears of a higher bid; what is no bid is not taken."""
+        with (
+            serving("--protocol", "docs.examples.auction.Seats") as port,
+            connect(port, "/?name=Ada") as ada,
+            connect(port, "/?name=Bob") as bob,
+        ):
+            ada.send("10")
+            for each in (ada, bob):
+                self.assertEqual(each.recv(PATIENCE), "10 by Ada")
+            for bid in ("10", "9", "-11", "", "1e3", "1" * 13):
+                bob.send(bid)
+                self.assertEqual(bob.recv(PATIENCE), "10 already")
+            bob.send(b"11")
+            with contextlib.suppress(Exception):
+                bob.recv(PATIENCE)
+            self.assertEqual(bob.close_code, 1003)
+
+    test_others.skip = noClient  # type: ignore[attr-defined]
+
+
 class AuthenticationTests(SynchronousTestCase):
     """docs/examples/authentication.py."""
 

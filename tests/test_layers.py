@@ -51,6 +51,7 @@ TWISTED = (
     "pages",
     "clientprotocol",
     "client",
+    "clientservice",
     "reconnection",
 )
 PROGRAMS = ("service", "tap")

@@ -10,6 +10,7 @@ from .broadcast import BroadcastResult, SlowPolicy, broadcast
 from .client import WebSocketClientEndpoint, connect
 from .clienthandshake import Challenge
 from .clientoptions import ClientOptions
+from .clientservice import WebSocketClientService
 from .closing import CloseCode
 from .deflate import PreparedMessage
 from .errors import (
@@ -74,6 +75,7 @@ __all__ = [
     "TooManyRedirects",
     "WebSocket",
     "WebSocketClientEndpoint",
+    "WebSocketClientService",
     "WebSocketError",
     "WebSocketProtocol",
     "WebSocketServerFactory",

@@ -10,8 +10,9 @@ When a Deferred is cancelled, what was opened for it is closed.
 from __future__ import annotations
 
 import os
+from collections.abc import Awaitable, Callable
 from inspect import isawaitable
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar, overload
 
 from twisted.internet.defer import CancelledError, Deferred, ensureDeferred
 from twisted.internet.endpoints import HostnameEndpoint
@@ -34,7 +35,8 @@ from .errors import (
     RedirectRefused,
     TooManyRedirects,
 )
-from .factory import Application, checkApplication
+from .factory import Application, ApplicationFactory, checkApplication
+from .handshake import Request
 from .headers import Headers, ResponseHead
 from .interfaces import asDeferred
 from .proxies import proxyEndpoint
@@ -46,6 +48,8 @@ from .websocket import QueueProtocol, WebSocket
 __all__ = ["WebSocketClientEndpoint", "connect"]
 
 _log = Logger()
+
+_Made = TypeVar("_Made")
 
 _MOST_CHALLENGES = 3
 """Challenges that are answered on the way to one connection; an answer that is refused
@@ -262,9 +266,26 @@ class WebSocketClientEndpoint:
         return cls(reactor, parseURL(url), options, endpoint=endpoint)
 
     # What is built is no Twisted protocol, so what builds it is no Twisted factory.
+    @overload
     def connect(  # type: ignore[override]
-        self, protocolFactory: Application
-    ) -> Deferred[Any]:
+        self, protocolFactory: type[_Made]
+    ) -> Deferred[_Made]: ...
+
+    @overload
+    def connect(
+        self,
+        protocolFactory: ApplicationFactory[Awaitable[_Made]]
+        | Callable[[Request], Awaitable[_Made]],
+    ) -> Deferred[_Made]: ...
+
+    @overload
+    def connect(
+        self,
+        protocolFactory: ApplicationFactory[_Made | Awaitable[_Made]]
+        | Callable[[Request], _Made | Awaitable[_Made]],
+    ) -> Deferred[_Made]: ...
+
+    def connect(self, protocolFactory: Application) -> Deferred[Any]:
         """Open a connection.
 
         :param protocolFactory: a class with the hooks of ``WebSocketProtocol``; a

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -103,7 +104,7 @@ class ClientOptions(Options):
     )
     """The password that goes with :attr:`user`."""
 
-    answerChallenge: Any = knob(
+    answerChallenge: Callable[[Any], Awaitable[str | None] | str | None] | None = knob(
         None,
         "A function that answers when the server or a proxy asks who is there.",
         check=checkCallable,

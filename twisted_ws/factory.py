@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from ipaddress import IPv6Address, IPv6Network
-from typing import Any, Protocol, TypeAlias, cast
+from typing import Any, Protocol, TypeAlias, TypeVar, cast
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IAddress, IProtocolFactory, IReactorTime
@@ -27,10 +27,14 @@ __all__ = [
 ]
 
 
-class ApplicationFactory(Protocol):
-    """Decides on requests, as a factory of ``twisted.web.websocket`` does."""
+_Built = TypeVar("_Built", covariant=True)
 
-    def buildProtocol(self, request: Request, /) -> Any:
+
+class ApplicationFactory(Protocol[_Built]):
+    """Decides on requests, as a factory of ``twisted.web.websocket`` does. Its type has
+    the type of what it builds: ``ApplicationFactory[Chat]``."""
+
+    def buildProtocol(self, request: Request, /) -> _Built:
         """Give the protocol for a request, a Deferred or a coroutine of it.
 
         :param request: a valid request
@@ -38,7 +42,7 @@ class ApplicationFactory(Protocol):
         """
 
 
-Application: TypeAlias = type[Any] | Callable[[Request], Any] | ApplicationFactory
+Application: TypeAlias = type[Any] | Callable[[Request], Any] | ApplicationFactory[Any]
 """What a server or client runs: a class with the hooks of ``WebSocketProtocol``, which
 is called without arguments for each connection; a callable that gets the
 :class:`Request`; or an object whose ``buildProtocol`` does. The last two may also

@@ -1,4 +1,4 @@
-"""A client of hooks, kept connected by Twisted's ClientService, with a token.
+"""A client of hooks, kept connected by a service, with a token.
 
 Start a server with ``twistd -n websocket --protocol docs.examples.members.Members``,
 and then::
@@ -8,11 +8,14 @@ and then::
 
 import sys
 
-from twisted.application.internet import ClientService
 from twisted.internet import reactor
 from twisted.python.failure import Failure
 
-from twisted_ws import Request, WebSocketClientEndpoint, WebSocketProtocol
+from twisted_ws import (
+    WebSocketClientEndpoint,
+    WebSocketClientService,
+    WebSocketProtocol,
+)
 
 
 class Watcher(WebSocketProtocol):
@@ -28,16 +31,8 @@ class Watcher(WebSocketProtocol):
         print(reason.value, flush=True)
 
 
-class Watchers:
-    """ClientService wants a factory."""
-
-    def buildProtocol(self, request: Request) -> Watcher:
-        return Watcher()
-
-
 if __name__ == "__main__":
     endpoint = WebSocketClientEndpoint.fromURL(reactor, sys.argv[1])
-    # Type checkers expect a factory for protocols of bytes there.
-    service = ClientService(endpoint, Watchers())  # type: ignore[arg-type]
+    service = WebSocketClientService(endpoint, Watcher)
     service.startService()
     reactor.run()
