@@ -1004,7 +1004,7 @@ class CompressionTests(WireTestCase):
         peer = self.serve(recorder).open(self.OFFER)
         recorder.transport.sendTextMessage("x" * 100, False)
         recorder.transport.sendBytesMessage(b"x" * 100, compress=False)
-        recorder.transport.sendTextMessage("x", compress=True)
+        recorder.transport.sendTextMessage("x" * 20, compress=True)
         recorder.transport.sendPrepared(PreparedMessage("prepared"))
         peer.pump()
         frames = FrameDecoder(False, RSV1).feed(peer.response.body)
