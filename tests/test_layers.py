@@ -35,11 +35,14 @@ TWISTED = (
     "sending",
     "outgoing",
     "protocol",
+    "deciding",
     "server",
     "broadcast",
     "websocket",
     "factory",
+    "routes",
     "pages",
+    "resource",
 )
 PROGRAMS = ("service", "tap")
 ORDER = (*PURE, *TWISTED, *PROGRAMS)

@@ -38,13 +38,13 @@ from tests.support import (
     text,
 )
 from twisted_ws.connection import Connection, Role
+from twisted_ws.deciding import listensOnLoopbackOnly
 from twisted_ws.deflate import PreparedMessage
 from twisted_ws.errors import HandshakeRejected, InternalError
 from twisted_ws.frames import RSV1, FrameDecoder
 from twisted_ws.handshake import Request
 from twisted_ws.offers import DeflateParameters
 from twisted_ws.options import Options, ServerOptions
-from twisted_ws.server import listensOnLoopbackOnly
 
 SECRET = "c2VjcmV0"  # noqa: S105
 
