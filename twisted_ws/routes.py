@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NoReturn
-from urllib.parse import unquote, unquote_to_bytes
+from urllib.parse import unquote
 
 from twisted.internet.interfaces import IProtocolFactory, IReactorTime
 
@@ -79,9 +79,10 @@ class Routes(WebSocketServerFactory):
     A pattern is a path, such as ``/chat`` or ``/feed/{name}/{number}``. A part in
     braces stands for one whole segment, whatever is in it but not for an empty one; its
     value is in :attr:`Request.pathParameters
-    <twisted_ws.handshake.Request.pathParameters>`, percent-decoded as UTF-8, so that
-    it may hold a slash. Patterns are compared with the whole path, segment by segment,
-    after percent-decoding: ``/chat`` also serves ``/%63hat``, but not ``/chat/``.
+    <twisted_ws.handshake.Request.pathParameters>`, percent-decoded, so that it may hold
+    a slash. Patterns are compared with the whole path, segment by segment, after
+    percent-decoding: ``/chat`` also serves ``/%63hat``, but not ``/chat/``. A path that
+    is not UTF-8 then matches no pattern.
 
     Where several patterns match, the one that is literal in the first segment in which
     they differ is taken: ``/feed/{name}`` gets ``/feed/news`` unless there is a pattern
@@ -146,7 +147,7 @@ class Routes(WebSocketServerFactory):
         ``request.pathParameters``.
 
         :param request: not judged yet by anyone's options
-        :raises BadHandshake: 404; 400 for a path that is not UTF-8 when decoded
+        :raises BadHandshake: 404
         """
         segments = _decode(request.path)
         node = self._find(segments)
@@ -166,7 +167,6 @@ class Routes(WebSocketServerFactory):
         """Tell whether there is no page at a path, as a pattern matches it.
 
         :param path: of a request that does not ask for WebSocket
-        :raises BadHandshake: 400, it is not UTF-8 when decoded
         """
         return self._find(_decode(path)) is not None
 
@@ -190,9 +190,7 @@ class Routes(WebSocketServerFactory):
 
     def _factoryOf(self, served: Any) -> WebSocketServerFactory:
         if isinstance(served, Routes):
-            raise TypeError(
-                "a route cannot be Routes: put its patterns with the others"
-            )
+            raise TypeError("a route cannot be Routes: put their patterns together")
         if isinstance(served, WebSocketServerFactory):
             if served.path is not None:
                 raise ValueError(
@@ -226,17 +224,15 @@ def _nowhere(_: Request) -> NoReturn:
 
 
 def _decode(path: str) -> list[str]:
-    """Split a path into its segments, decoded.
-
-    :raises BadHandshake: 400, not UTF-8
-    """
+    """Split a path into its segments, decoded; give none if they are not UTF-8, so that
+    no pattern matches."""
     segments = path[1:].split("/")
     if "%" not in path:
         return segments
     try:
-        return [unquote_to_bytes(segment).decode("utf-8") for segment in segments]
+        return [unquote(segment, errors="strict") for segment in segments]
     except UnicodeDecodeError:
-        raise BadHandshake(400, "the path is not UTF-8") from None
+        return []
 
 
 def _split(pattern: str) -> list[tuple[str | None, str]]:
