@@ -21,6 +21,8 @@ from .handshake import Request
 from .headers import Headers
 from .interfaces import WebSocketProtocol, WebSocketTransport
 from .options import ServerOptions
+from .resource import WebSocketResource
+from .routes import Route, Routes
 from .service import WebSocketService
 from .tls import TLSServerEndpoint, loadContext, selfSignedContext
 from .websocket import HandlerProtocol, WebSocket
@@ -39,6 +41,8 @@ __all__ = [
     "InvalidOption",
     "PreparedMessage",
     "Request",
+    "Route",
+    "Routes",
     "ServerOptions",
     "SlowPolicy",
     "TLSConfigurationError",
@@ -46,6 +50,7 @@ __all__ = [
     "WebSocket",
     "WebSocketError",
     "WebSocketProtocol",
+    "WebSocketResource",
     "WebSocketServerFactory",
     "WebSocketService",
     "WebSocketTransport",

@@ -114,6 +114,8 @@ class Routes(WebSocketServerFactory):
         reactor: IReactorTime | None = None,
     ) -> None:
         super().__init__(_nowhere, options, site=site, reactor=reactor)
+        self.patterns = list(routes)
+        """The patterns, in the order in which they were given."""
         self._root = _Node()
         self._default = None if default is None else self._factoryOf(default)
         for pattern, served in routes.items():
