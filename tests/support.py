@@ -496,10 +496,18 @@ class Server:
             if each in ServerOptions.__dataclass_fields__
         }
         self.options = ServerOptions(**limits)
-        self.factory = WebSocketServerFactory(
+        self.factory = self.makeFactory(application, **arguments)
+        self.peers: list[Peer] = []
+
+    def makeFactory(self, application: Any, **arguments: Any) -> WebSocketServerFactory:
+        """Make the factory.
+
+        :param application: for it
+        :param arguments: for it
+        """
+        return WebSocketServerFactory(
             application, self.options, reactor=self.clock, **arguments
         )
-        self.peers: list[Peer] = []
 
     def connect(
         self, peer: Any = CLIENT, *, secure: bool = False, bound: str = "192.0.2.1"
@@ -685,6 +693,9 @@ class RecordingSuccessor:
 class WireTestCase(SynchronousTestCase):
     """Holds every connection to what is true of all of them, when its test is over."""
 
+    serverKind: type[Server] = Server
+    """What :meth:`serve` makes."""
+
     def setUp(self) -> None:
         """Note servers and recorders from now on."""
         self._servers: list[Server] = []
@@ -706,7 +717,7 @@ class WireTestCase(SynchronousTestCase):
             def application(_: object) -> Recorder:
                 return recorder
 
-        server = Server(application, **arguments)
+        server = self.serverKind(application, **arguments)
         self._servers.append(server)
         return server
 

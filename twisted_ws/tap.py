@@ -347,10 +347,9 @@ class Options(usage.Options):
                 raise usage.UsageError(f"--route: {pattern} is there twice")
             routes[pattern] = loadApplication(name, f"--route: {pattern}")
         protocol = self["protocol"]
+        default = None if protocol is None else loadApplication(protocol)
         try:
-            return Routes(
-                routes, None if protocol is None else loadApplication(protocol)
-            )
+            return Routes(routes, default)
         except (TypeError, ValueError) as error:
             raise usage.UsageError(f"--route: {error}") from None
 
