@@ -44,9 +44,9 @@ _log = Logger()
 
 _VERSION = re.compile(rb"HTTP/([0-9])(?:\.([0-9]))?")
 _TARGET = re.compile(rb"[\x21-\x7e]+")
-_CLOSING = (400, 503)
+_CLOSING = (400, 503, 505)
 """Statuses behind which the connection ends: who knows what the peer takes for the next
-request; and whoever has too many connections has no use for this one."""
+request; and of connections there are too many."""
 _NOT_CARRIED = RESPONSE_FRAMING | {
     "sec-websocket-accept",
     "sec-websocket-extensions",
