@@ -524,9 +524,9 @@ class Lines:
     def __init__(self, lines: list[str]) -> None:
         self.lines = lines
 
-    def write(self, line: str) -> None:
-        """Keep a line."""
-        self.lines.append(line)
+    def write(self, line: str | bytes) -> None:
+        """Keep a line; older Twisted writes it in bytes."""
+        self.lines.append(line if isinstance(line, str) else line.decode())
 
 
 class _Waiting(Resource):
@@ -713,6 +713,16 @@ class RefusalTests(WebTestCase):
         self.assertEqual(cancelled, [decision])
         self.assertEqual(len(finished[0]), 1)
         self.assertEqual(peer.received, b"")
+
+    def test_H17_decidedInSpite(self) -> None:
+        """A decision that does not heed being cancelled changes nothing any more."""
+        recorder = self.record(negotiationStarted=lambda _: waiting)
+        waiting: Deferred[Any] = Deferred(lambda each: each.callback(None))
+        peer = self.web(lambda _: recorder).open()
+        peer.vanish()
+        self.assertTrue(waiting.called)
+        self.assertEqual(peer.received, b"")
+        self.assertEqual(recorder.names, ["negotiationStarted", "connectionLost"])
 
     def test_H17_beforeUs(self) -> None:
         """When it leaves while resources in front take their time, nothing is asked."""
