@@ -290,6 +290,8 @@ def directory() -> Iterator[Path]:
     shutil.rmtree(path, ignore_errors=True)
 
 
+# Of Twisted about itself and about pyOpenSSL.
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium")
 @pytest_twisted.ensureDeferred
 async def test_HTTP2(directory: Path) -> None:
