@@ -49,6 +49,9 @@ class Page(Resource):
 
     isLeaf = True
 
+    def __init__(self) -> None:
+        Resource.__init__(self)
+
     def render_GET(self, request: WebRequest) -> bytes:
         """Show it."""
         return PAGE
