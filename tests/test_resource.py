@@ -902,10 +902,14 @@ class RefusalTests(WebTestCase):
 
     def test_notHTTP1(self) -> None:
         """A connection that cannot be taken over is refused with 501, and logged."""
-        for channel in (DummyChannel(), None):
+        for channel, header in (
+            (DummyChannel(), b"websocket"),
+            (None, b"websocket"),
+            (None, b""),
+        ):
             web = WebRequest(DummyChannel(), False)
             web.channel = channel  # type: ignore[assignment]
-            web.requestHeaders.setRawHeaders(b"upgrade", [b"websocket"])
+            web.requestHeaders.setRawHeaders(b"upgrade", [header])
             web.uri = web.path = b"/ws"
             web.clientproto = b"HTTP/1.1"
             web.gotLength(0)

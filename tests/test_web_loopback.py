@@ -24,8 +24,11 @@ from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import SSL4ServerEndpoint
 from twisted.internet.interfaces import IStreamServerEndpoint
 from twisted.internet.threads import deferToThread
+from twisted.protocols.policies import ThrottlingFactory
+from twisted.web.rewrite import RewriterResource
 from twisted.web.server import Request as WebRequest
 from twisted.web.server import Site
+from twisted.web.vhost import NameVirtualHost
 from zope.interface import implementer
 
 from tests import test_loopback
@@ -237,6 +240,67 @@ async def test_H17_peerLeaves() -> None:
         await within(finished)
         assert cancelled == [decision]
         assert reader.received == b""
+
+
+class OwnRequest(WebRequest):
+    """What a site may make of requests."""
+
+
+class OwnSite(Site):
+    """What an application may make of a site."""
+
+    requestFactory = OwnRequest
+
+
+@overBoth
+@pytest_twisted.ensureDeferred
+async def test_H11_wrapped(secure: bool) -> None:
+    """A site of another class, wrapped in a factory that counts bytes, with virtual
+    hosts and rewriting in front; the origin is held against the host's name."""
+    asked: list[Request] = []
+
+    def decide(request: Request) -> Echo:
+        asked.append(request)
+        return Echo()
+
+    def rewrite(request: WebRequest) -> None:
+        postpath: Any = request.postpath
+        if postpath[:1] == [b"old"]:
+            postpath[0] = b"new"
+            prepath: Any = request.prepath
+            request.path = b"/" + b"/".join([*prepath, *postpath])
+
+    async with serving(decide, secure) as server:
+        root = Tree()
+        root.putChild(b"new", WebSocketResource(server.factory))
+        hosts: Any = NameVirtualHost()
+        hosts.addHost(b"localhost", RewriterResource(root, rewrite))
+        site: Any = OwnSite(hosts)  # type: ignore[no-untyped-call]
+        wrapping: Any = ThrottlingFactory(site)
+        wrapping.noisy = site.noisy = False
+        endpoint: Any = server.service._endpoints[0]
+        endpoint._site = wrapping
+        await within(server.service.stopService())
+        server.service.startService()
+        scheme = "https" if secure else "http"
+        origin = f"Origin: {scheme}://localhost:{server.port}"
+        client = await server.connect("/old/x", (origin,))
+        client.sendBytes(bytes(MIB))
+        assert await client.receive() == bytes(MIB)
+        client.close()
+        await client.whenLost()
+        (request,) = asked
+        assert isinstance(request.webRequest, OwnRequest)
+        assert (request.path, request.origin) == ("/new/x", origin[8:])
+        foreign = Reader(
+            requestHead("localhost", "/new", ("Origin: http://evil.example",))[1]
+        )
+        await connectRaw(server.port, foreign, server.certificate)
+        await until(lambda: foreign.received, "the refusal came")
+        assert foreign.received.startswith(b"HTTP/1.1 403 ")
+        foreign.transport.loseConnection()
+        await within(foreign.lost)
+        await until(lambda: not wrapping.protocols, "the connections are gone")
 
 
 # HTTP/2

@@ -355,6 +355,10 @@ class WebSocketResource:
 
         :param request: of twisted.web
         """
+        channel: Any = getattr(request, "channel", None)
+        if channel is None:
+            # It is gone, or was answered, while resources in front took their time.
+            return NOT_DONE_YET
         if not _asksForWebSocket(request):
             if self._page is not None:
                 return self._page.render(request)
@@ -365,22 +369,19 @@ class WebSocketResource:
             )
             _respond(request, what, False)
             return NOT_DONE_YET
-        if not isinstance(request.channel, HTTPChannel):
-            if request.channel is not None:
-                _log.error(
-                    "{channel} is no HTTP/1.1 connection that can be taken over",
-                    channel=type(request.channel).__name__,
-                )
-                _respond(request, HandshakeRejected(501), False)
-            # Else it is gone, while resources in front took their time.
+        if not isinstance(channel, HTTPChannel):
+            _log.error(
+                "{channel} is no HTTP/1.1 connection that can be taken over",
+                channel=type(channel).__name__,
+            )
+            _respond(request, HandshakeRejected(501), False)
             return NOT_DONE_YET
-        channel = _Channel(request.channel)
-        if channel.isFor(request):
-            protocol = ResourceProtocol(self.factory, request, channel)
-            protocol.begin(self._avatar)
+        ours = _Channel(channel)
+        if ours.isFor(request):
+            ResourceProtocol(self.factory, request, ours).begin(self._avatar)
         else:
             _log.info("Ending a connection with a request before its time")
-            channel.transport.abortConnection()
+            ours.transport.abortConnection()
         return NOT_DONE_YET
 
 
