@@ -110,8 +110,6 @@ class _Channel:
         # In one segment with the request, and while resources in front took their time.
         pending = b"".join([channel.clearLineBuffer(), *channel._dataBuffer])
         channel._dataBuffer = []
-        # It pauses when that gets much, and while an earlier response is not read.
-        self.transport.resumeProducing()
         return pending
 
     def release(self) -> None:
@@ -229,6 +227,10 @@ class ResourceProtocol(DecidingProtocol):
             webRequest.finished = 1
             self._channel.log(webRequest)
             self._channel.release()
+            if not self._readingPaused:
+                # The channel has stopped reading if much came while resources in front
+                # took their time, or if an earlier response is not being read.
+                self.transport.resumeProducing()
         super()._accepted(result)
 
     def _carryHeaders(self) -> None:
