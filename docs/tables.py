@@ -10,7 +10,7 @@ import inspect
 import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import fields
+from dataclasses import Field, fields
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from typing import Any
 import twisted_ws
 from tests.test_layers import PROGRAMS, PURE, TWISTED
 from twisted_ws import tap
+from twisted_ws.clientoptions import ClientOptions
 from twisted_ws.closing import CloseCode, describeCode, isLegalOnWire
 from twisted_ws.deflate import mostCompressed
 from twisted_ws.options import Options, ServerOptions
@@ -65,7 +66,7 @@ def readable(value: Any, unit: str = "") -> str:
     :param unit: ``bytes``, ``seconds`` or nothing
     """
     if value is None:
-        return "as ``compression`` says"
+        return "none"
     if isinstance(value, str):
         return f"``{value}``"
     if isinstance(value, tuple):
@@ -89,6 +90,35 @@ def readableSize(size: int) -> str:
     return f"{size / one:.3g} {name}"
 
 
+def default(each: Field[Any]) -> str:
+    """Write a field's default as one would read it.
+
+    :param each: the field
+    """
+    if each.default is None and each.metadata["kind"] is not type(None):
+        return "as ``compression`` says"
+    return readable(each.default, each.metadata["unit"])
+
+
+def clientOptionTable() -> Iterator[str]:
+    """Every field of ClientOptions, with its default and least value."""
+    rows = []
+    for each in fields(ClientOptions):
+        owner = "clientoptions.ClientOptions"
+        if each.name in Options.__annotations__:
+            owner = "options.Options"
+        minimum, unit = each.metadata["minimum"], each.metadata["unit"]
+        rows.append(
+            (
+                f":attr:`~twisted_ws.{owner}.{each.name}`",
+                default(each),
+                "" if minimum is None else readable(minimum, unit),
+                each.metadata["summary"],
+            )
+        )
+    return listTable(("Field", "Default", "Least", "What it is"), rows)
+
+
 def optionTable() -> Iterator[str]:
     """Every field of ServerOptions, with its flag, default and least value."""
     rows = []
@@ -99,7 +129,7 @@ def optionTable() -> Iterator[str]:
             (
                 f":attr:`~twisted_ws.options.{owner}.{each.name}`",
                 f"``--{tap.flagFor(each.name, each.metadata)}``",
-                readable(each.default, unit),
+                default(each),
                 "" if minimum is None else readable(minimum, unit),
                 each.metadata["summary"],
             )
@@ -244,6 +274,7 @@ def testsOf(row: str) -> list[str]:
 TABLES = {
     function.__name__: function
     for function in (
+        clientOptionTable,
         closeCodeTable,
         flagList,
         memoryTable,

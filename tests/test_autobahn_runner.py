@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.autobahn import __main__ as program
+from tests.autobahn import client as clientModule
 from tests.autobahn import server as serverModule
 from tests.autobahn.cases import (
     CATEGORY_TITLES,
@@ -30,7 +32,8 @@ from tests.autobahn.errors import NotInstalled, RunFailed
 from tests.autobahn.processes import Child, freePort, waitUntilListening
 from tests.autobahn.progress import Progress
 from tests.autobahn.report import CaseResult, Outcome, Summary, readReport
-from tests.autobahn.server import AGENT, makeSpec, serverCommand, twistdCommand
+from tests.autobahn.running import AGENT, Run
+from tests.autobahn.server import makeSpec, serverCommand, twistdCommand
 from tests.autobahn.wstest import (
     cacheDirectory,
     findPython2,
@@ -38,6 +41,10 @@ from tests.autobahn.wstest import (
     install,
     python2Environ,
 )
+from twisted_ws.connection import CloseReceived, Connection, Role
+from twisted_ws.frames import encodeFrame
+from twisted_ws.handshake import acceptFor
+from twisted_ws.options import Options
 
 Entry = dict[str, object]
 
@@ -63,24 +70,55 @@ INDEX = {
     "7.1.5": entry("7.1.5", "UNIMPLEMENTED", "FAILED"),
 }
 
-#: What the fake wstest does: the real one's output, and a report of fixed content.
-FAKE_RUN = """\
+#: How every fake wstest begins: it reads its specification as the real one does, and
+#: can write a report of fixed content.
+FAKE_START = """\
 print("Using implicit spec file")
-assert sys.argv[1:4] == ["--mode", "fuzzingclient", "--spec"], sys.argv
+assert sys.argv[1] == "--mode" and sys.argv[3] == "--spec", sys.argv
 assert os.environ["PYTHONUNBUFFERED"] == "1" and "PYTHONPATH" not in os.environ
 spec = json.load(open(sys.argv[4]))
+
+def write(name, content):
+    with open(os.path.join(spec["outdir"], name), "w") as file:
+        json.dump(content, file)
+
+def report():
+    for case, entry in index.items():
+        details = {"result": "Why", "resultClose": "Because"}
+        write(entry["reportfile"], {**entry, **details, "received": [], "expected": {}})
+    write("index.json", {"twisted_ws": index})
+"""
+
+#: What the fake wstest does as a client: the real one's output, and the report.
+FAKE_RUN = f"""\
+{FAKE_START}
+assert sys.argv[2] == "fuzzingclient" and not sys.argv[5:], sys.argv
 print("Autobahn Fuzzing WebSocket Client (Autobahn Testsuite Version 25.10.1 / ...)")
 print("Cases = %r" % (cases,))
 for case in index:
     print("Running test case ID %s for agent twisted_ws from peer ..." % case)
-for case, entry in index.items():
-    json.dump(
-        dict(entry, result="Why", resultClose="Because", received=[], expected={}),
-        open(os.path.join(spec["outdir"], entry["reportfile"]), "w"),
-    )
-json.dump({"twisted_ws": index}, open(os.path.join(spec["outdir"], "index.json"), "w"))
+report()
 """
 
+#: What it does as a server: it listens, and does what the first five bytes say.
+FAKE_LISTEN = f"""\
+{FAKE_START}
+import socket
+assert sys.argv[2] == "fuzzingserver" and sys.argv[5:] == ["--webport", "0"], sys.argv
+print("Autobahn WebSocket 25.10.1/0.10.9 Fuzzing Server (Port ...)")
+print("Cases = %r" % (cases,))
+port = int(spec["url"].removeprefix("ws://127.0.0.1:"))
+listener = socket.create_server(("127.0.0.1", port))
+while True:
+    connection, address = listener.accept()
+    with connection:
+        asked = connection.recv(5)
+        if asked == b"crash":
+            sys.exit(6)
+        if asked:
+            print("Running test case ID 1.1.1 for agent twisted_ws from peer ...")
+            report()
+"""
 
 #: A server that greets each connection, and ends with status 5 when it gets a byte.
 FAKE_SERVER = """\
@@ -129,10 +167,13 @@ class CasesTests(SynchronousTestCase):
                 splitPatterns([word])
 
     def test_defaultIsValid(self) -> None:
-        """The default list is made of patterns of categories that exist."""
+        """The default is every category, compression included."""
         self.assertEqual(splitPatterns(DEFAULT_CASES), list(DEFAULT_CASES))
-        for pattern in DEFAULT_CASES:
-            self.assertIn(int(pattern.removesuffix(".*")), CATEGORY_TITLES)
+        self.assertEqual(
+            [int(pattern.removesuffix(".*")) for pattern in DEFAULT_CASES],
+            list(CATEGORY_TITLES),
+        )
+        self.assertIn("13.*", DEFAULT_CASES)
 
     def test_order(self) -> None:
         """Cases sort by their numbers."""
@@ -150,16 +191,21 @@ class SpecTests(TestCase):
     """What the two programs are told."""
 
     def test_spec(self) -> None:
-        """The specification has every key that a fuzzing client reads."""
+        """The server that is to be tested is named; the agent is always the same."""
         self.assertEqual(
-            makeSpec("ws://127.0.0.1:1", Path("/reports"), ["1.*"], ["1.1.*"]),
-            {
-                "outdir": "/reports",
-                "servers": [{"agent": "twisted_ws", "url": "ws://127.0.0.1:1"}],
-                "cases": ["1.*"],
-                "exclude-cases": ["1.1.*"],
-                "exclude-agent-cases": {},
-            },
+            makeSpec("ws://127.0.0.1:1"),
+            {"servers": [{"agent": "twisted_ws", "url": "ws://127.0.0.1:1"}]},
+        )
+
+    def test_clientCommand(self) -> None:
+        """The client is told where the Testsuite's server listens."""
+        self.assertEqual(clientModule.makeSpec(8082), {"url": "ws://127.0.0.1:8082"})
+        self.assertEqual(
+            clientModule.clientCommand(8082),
+            [
+                *(sys.executable, "-m", "tests.autobahn.echoclient"),
+                "ws://127.0.0.1:8082",
+            ],
         )
 
     def test_serverCommand(self) -> None:
@@ -492,6 +538,83 @@ class ProcessTests(TestCase):
             waitUntilListening(child, freePort(), 0.1)
 
 
+class EchoClientTests(TestCase):
+    """The client that is tested, with a fuzzing server that is none."""
+
+    def setUp(self) -> None:
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(self.listener.close)
+        self.listener.settimeout(20)
+
+    def startClient(self) -> Child:
+        """Start it as the runner does."""
+        run = Run(Path(), self.makeDirectory(), [], [], 1, os.environ)
+        command = clientModule.clientCommand(self.listener.getsockname()[1])
+        return run.startOurs("client", command)
+
+    def serve(self, *frames: bytes) -> str:
+        """Serve one connection: send frames, take as much back, and close.
+
+        :param frames: what is sent
+        :returns: the request's target, and behind it what came back
+        """
+        accepted, _ = self.listener.accept()
+        with accepted:
+            accepted.settimeout(20)
+            request = b""
+            while b"\r\n\r\n" not in request:
+                request += accepted.recv(65536)
+            key = request.partition(b"Sec-WebSocket-Key: ")[2].partition(b"\r\n")[0]
+            accepted.sendall(
+                b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
+                b"Connection: Upgrade\r\nSec-WebSocket-Accept: "
+                + acceptFor(key.decode("ascii")).encode("ascii")
+                + b"\r\n\r\n"
+                + b"".join(frames)
+            )
+            target = request.split()[1].decode("ascii")
+            wire = Connection(Role.SERVER, Options())
+            events: list[object] = []
+            # How many cases there are is not echoed.
+            wanted = 0 if target == "/getCaseCount" else len(frames)
+            while len(events) < wanted:
+                events += wire.receive(accepted.recv(65536))
+            # A client that has failed the connection does not stay for more.
+            if not any(isinstance(each, CloseReceived) for each in events):
+                accepted.sendall(wire.close(1000))
+                accepted.recv(65536)
+        return " ".join([target, *map(str, events)])
+
+    def test_allCases(self) -> None:
+        """It asks how many cases there are, echoes in each, and then has the report
+        written; a connection that ends badly does not keep it from the next."""
+        with self.startClient() as client:
+            asked = [
+                self.serve(encodeFrame(0x81, b"3")),
+                self.serve(encodeFrame(0x81, b"hello")),
+                # Reserved bits.
+                self.serve(encodeFrame(0xF1, b"")),
+                self.serve(encodeFrame(0x82, b"a"), encodeFrame(0x81, b"b")),
+                self.serve(),
+            ]
+            self.assertEqual(client.wait(20), 0, client.tail())
+        self.assertIn("\n    3 cases\n", client.tail())
+        self.assertEqual(asked[0], "/getCaseCount")
+        self.assertEqual(asked[1], "/runCase?case=1&agent=twisted_ws hello")
+        self.assertIn("/runCase?case=2&agent=twisted_ws CloseReceived(co", asked[2])
+        self.assertEqual(asked[3], "/runCase?case=3&agent=twisted_ws b'a' b")
+        self.assertEqual(asked[4], "/updateReports?agent=twisted_ws")
+
+    def test_refused(self) -> None:
+        """A handshake that fails ends it with an error: there is no case to judge."""
+        with self.startClient() as client:
+            accepted, _ = self.listener.accept()
+            with accepted:
+                accepted.sendall(b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n")
+                self.assertEqual(client.wait(20), 1)
+        self.assertIn("HandshakeRefused", client.tail())
+
+
 class ProgramTests(TestCase):
     """Finding and running programs that only look like the real ones."""
 
@@ -589,8 +712,8 @@ class ProgramTests(TestCase):
 
     def test_statusInHelp(self) -> None:
         """The help tells what the exit status means."""
-        for arguments in (["--help"], ["server", "--help"], ["install", "--help"]):
-            self.assertEqual(self.runMain(*arguments), 0)
+        for command in ([], ["server"], ["client"], ["table"], ["install"]):
+            self.assertEqual(self.runMain(*command, "--help"), 0)
             self.assertIn("77 skipped", self.output)
 
     def test_environment(self) -> None:
@@ -603,15 +726,30 @@ class ProgramTests(TestCase):
     def test_passes(self) -> None:
         """A run whose cases are all OK or informational has status 0."""
         passing = {case: INDEX[case] for case in ("1.1.1", "7.1.6")}
-        self.assertEqual(self.runFake(passing), 0, self.errors)
+        script = f"index = {passing!r}\ncases = {list(passing)!r}\n{FAKE_RUN}"
+        self.environ["WSTEST"] = str(self.makeWstest("wstest", script))
+        arguments = ("--url", "ws://127.0.0.1:9", "--exclude", "1.1.*")
+        self.assertEqual(
+            self.runMain("server", *arguments, "--report", str(self.reports)),
+            0,
+            self.errors,
+        )
         self.assertIn("Autobahn Testsuite 25.10.1\n", self.output)
         self.assertIn(
             "\nautobahn server: 2 cases, 1 OK, 1 informational, 0 not OK\n",
             self.output,
         )
         spec = json.loads((self.reports / "spec.json").read_text(encoding="utf-8"))
-        self.assertEqual(spec["cases"], list(DEFAULT_CASES))
-        self.assertEqual(spec["servers"][0]["url"], "ws://127.0.0.1:9")
+        self.assertEqual(
+            spec,
+            {
+                "servers": [{"agent": "twisted_ws", "url": "ws://127.0.0.1:9"}],
+                "outdir": str(self.reports),
+                "cases": list(DEFAULT_CASES),
+                "exclude-cases": ["1.1.*"],
+                "exclude-agent-cases": {},
+            },
+        )
 
     def test_fails(self) -> None:
         """A run with a case that is not OK has status 1."""
@@ -696,6 +834,79 @@ class ProgramTests(TestCase):
         self.assertEqual(self.runWithServer(FAKE_SERVER, talk), 2)
         self.assertIn("the server ended with status 5 during the run", self.errors)
 
+    def runClient(
+        self, client: str, index: Mapping[str, object] = INDEX, *arguments: str
+    ) -> int:
+        """Run the client mode with fakes of both sides.
+
+        :param client: the script that is the client; it has a ``connection``.
+        :param index: what is reported.
+        :param arguments: further ones of the command line.
+        """
+        script = f"index = {dict(index)!r}\ncases = {list(index)!r}\n{FAKE_LISTEN}"
+        self.environ["WSTEST"] = str(self.makeWstest("wstest", script))
+
+        def fakeCommand(port: int) -> list[str]:
+            connecting = (
+                "import os, socket, sys, time\n"
+                "print(os.getpid(), os.environ['PYTHONPATH'])\n"
+                "connection = socket.create_connection(('127.0.0.1', sys.argv[1]))\n"
+            )
+            return [sys.executable, "-u", "-c", connecting + client, str(port)]
+
+        self.patch(clientModule, "clientCommand", fakeCommand)
+        return self.runMain("client", "--report", str(self.reports), *arguments)
+
+    def assertClientIsGone(self) -> None:
+        """The client that was started does not run any more; it had our tree."""
+        log = (self.reports / "client.log").read_text(encoding="utf-8")
+        pid, path = log.splitlines()[0].split()
+        self.assertEqual(path, str(Path(__file__).resolve().parents[1]))
+        with self.assertRaises(ProcessLookupError):
+            os.kill(int(pid), 0)
+
+    def test_clientPasses(self) -> None:
+        """The client mode starts both sides, reports like the other, and stops both."""
+        passing = {case: INDEX[case] for case in ("1.1.1", "7.1.6")}
+        # The end of the connection says that the report is written.
+        client = "connection.sendall(b'cases')\nconnection.recv(1)"
+        self.assertEqual(self.runClient(client, passing), 0, self.errors)
+        self.assertIn("\nAutobahn Testsuite 25.10.1\n", self.output)
+        self.assertIn("1/2  case 1.1.1: Framing\n", self.output)
+        self.assertIn("\nautobahn client: 2 cases, 1 OK, 1 informa", self.output)
+        self.assertClientIsGone()
+        self.assertEqual(self.runClient(client), 1, self.errors)
+
+    def test_clientTracebacks(self) -> None:
+        """An exception that the client logged is remarked upon."""
+        client = (
+            "print('Traceback (most recent call last):')\n"
+            "connection.sendall(b'cases')\nconnection.recv(1)"
+        )
+        self.assertEqual(self.runClient(client, {"1.1.1": INDEX["1.1.1"]}), 0)
+        self.assertIn("\nthe client logged 1 tracebacks, see client.log\n", self.output)
+
+    def test_clientFails(self) -> None:
+        """A client that fails, or never has the report written, is an error."""
+        self.assertEqual(self.runClient("raise SystemExit('no such module')"), 2)
+        self.assertIn("the client ended with status 1:", self.errors)
+        self.assertIn("no such module", self.errors)
+        self.assertEqual(self.runClient(""), 2)
+        self.assertIn("is not a usable report", self.errors)
+
+    def test_clientSurvives(self) -> None:
+        """When the Testsuite's side dies, it is named, not the client that noticed."""
+        client = "connection.sendall(b'crash')\nconnection.recv(1)\ntime.sleep(0.3)"
+        for status in ("", "\nsys.exit(1)"):
+            self.assertEqual(self.runClient(client + status), 2)
+            self.assertIn("wstest ended with status 6 during the run", self.errors)
+
+    def test_clientTimeout(self) -> None:
+        """A client that does not come to an end is stopped."""
+        self.assertEqual(self.runClient("time.sleep(60)", INDEX, "--timeout", "0.5"), 2)
+        self.assertIn("the client was still in case (none) after 0.5 s", self.errors)
+        self.assertClientIsGone()
+
     def test_interrupted(self) -> None:
         """Ctrl-C stops both children and gives the status a shell expects."""
 
@@ -738,6 +949,63 @@ class ProgramTests(TestCase):
         self.assertEqual(document["testsuite"], "25.10.1")
         self.assertEqual(document["notOk"][0]["reasons"], ["Why"])
         self.assertIn("|  | all | 6 |", markdown.read_text(encoding="utf-8"))
+
+    def writeSummaries(self, **indexes: Mapping[str, object]) -> list[str]:
+        """Run nothing, but write the summaries of such runs; their paths.
+
+        :param indexes: by mode, the cases.
+        """
+        paths = []
+        for mode, index in indexes.items():
+            results = [
+                CaseResult(case, str(each["behavior"]), str(each["behaviorClose"]))
+                for case, each in index.items()
+                if isinstance(each, dict)
+            ]
+            path = self.directory / f"{mode}.json"
+            path.write_text(Summary(mode, "1", results).asJSON(), encoding="utf-8")
+            paths.append(str(path))
+        return paths
+
+    def test_table(self) -> None:
+        """The documentation's table has both modes beside one another."""
+        good = {case: INDEX[case] for case in ("1.1.1", "1.1.2", "7.1.6")}
+        better = {**good, "7.1.6": entry("7.1.6")}
+        paths = self.writeSummaries(server=good, client=better)
+        self.assertEqual(self.runMain("table", *paths), 0, self.errors)
+        rows = [
+            [cell.strip(" -*") for cell in row.split("\n")[:-1]]
+            for row in self.output.split("   * ")[1:]
+        ]
+        self.assertEqual(
+            rows,
+            [
+                [
+                    *("Category", "Title", "Cases"),
+                    *("Server: strictly OK", "Server: informational"),
+                    *("Client: strictly OK", "Client: informational"),
+                ],
+                ["1", "Framing", "2", "2", "", "2", ""],
+                ["7", "Close handling", "1", "0", "1", "1", ""],
+                ["all", "", "3", "2", "1", "3", ""],
+            ],
+        )
+        self.assertTrue(self.output.startswith(".. list-table::\n"))
+
+    def test_tableRefused(self) -> None:
+        """There is no table of failures, of different cases, or of something else."""
+        good = {"1.1.1": INDEX["1.1.1"]}
+        for problem, indexes in (
+            ("client.json has 3 cases that are not OK", {"client": INDEX}),
+            ("not of the same cases", {"server": good, "client": {}}),
+        ):
+            paths = self.writeSummaries(**indexes)
+            self.assertEqual(self.runMain("table", *paths), 2)
+            self.assertIn(problem, self.errors)
+        for text in ("", "[]", "{}"):
+            (self.directory / "x.json").write_text(text, encoding="utf-8")
+            self.assertEqual(self.runMain("table", str(self.directory / "x.json")), 2)
+            self.assertIn("x.json is not a summary", self.errors)
 
     def test_wstestFails(self) -> None:
         """A wstest that fails is an error that shows its last words."""

@@ -41,6 +41,11 @@ TEXT, BINARY, CONTINUE, CONTINUE_END = 0x81, 0x82, 0x00, 0x80
 ZTEXT, ZBINARY, ZTEXT_BEGIN, ZBINARY_BEGIN = 0xC1, 0xC2, 0x41, 0x42
 
 # Text whose bytes come apart when it is cut.
+TEXTS = (
+    "the first of three texts about one thing",
+    "another one, which says other things about it, and more of them",
+    "a third one; it has words of the first and of the other text",
+)
 WORDS = "Wörter, wörter, wörter und andere Wörter: 日本語 \U0001f600"
 
 steady = settings(deadline=None, derandomize=True, max_examples=80)
@@ -191,6 +196,19 @@ class ReceiveTests(SynchronousTestCase):
         )
         self.assertIsInstance(off.receive(frame(ZTEXT, b"\0"))[0], Failed)
 
+    def test_cutBehindHeaders(self) -> None:
+        """Segments may end right behind a frame's header, or anywhere else, in each of
+        several messages that refer to those before."""
+        sender = Sender()
+        frames = [frame(ZTEXT, sender(each)) for each in (*TEXTS, *TEXTS[::-1])]
+        for cuts in ((6, 9, 6, 8, 0, 6), (6, 6, 7, 6, 6, 11), (0, 6, 6, 12, 6, 6)):
+            connection = make()
+            events: list[Event] = []
+            for wire, cut in zip(frames, cuts, strict=True):
+                events += receiveAll(connection, wire[:cut])
+                events += receiveAll(connection, wire[cut:])
+            self.assertEqual(events, [*TEXTS, *TEXTS[::-1]])
+
     def test_F04_turns(self) -> None:
         """A compressed message inside another is an error."""
         for first in (ZTEXT, ZBINARY_BEGIN, TEXT):
@@ -301,6 +319,11 @@ class ReceiveTests(SynchronousTestCase):
         self.assertReceives(wire, ["Hello"] * 4)
         pieces = fragments(ZTEXT, last, 3) + fragments(ZTEXT, again, 2)
         self.assertReceives(b"".join(pieces), ["Hello"] * 2)
+        # A few in each frame are few, over many frames and messages too.
+        few = frame(ZBINARY, b"\3\0\3\0")
+        self.assertReceives(few * 20, [b""] * 20)
+        several = frame(ZBINARY_BEGIN, b"\3\0" * 16) + frame(CONTINUE, b"\3\0" * 16)
+        self.assertReceives(several + frame(CONTINUE_END, b"\3\0"), [b""])
         bad = frame(ZBINARY, b"\3\0" * 1000)
         why = "too many last blocks in a compressed frame"
         self.assertFails(bad, 1007, why)
@@ -375,6 +398,41 @@ class SliceTests(SynchronousTestCase):
         events += receiveAll(connection, frame(CONTINUE_END, b"!"))
         self.assertFalse(connection.hasMore)
         self.assertEqual(events, [bytes(size)] * 20 + ["then", "sö!"])
+
+    def test_F13_fragments(self) -> None:
+        """Fragments, and a frame that is not complete, count as well."""
+        payload = Sender(9)(bytes(900_000))
+        pieces = fragments(ZBINARY, payload, len(payload) // 8)
+        connection = make()
+        self.assertEqual(connection.receive(b"".join(pieces)), [])
+        turns = 0
+        events: list[Event] = []
+        while connection.hasMore:
+            turns += 1
+            events += connection.receive(b"")
+        self.assertEqual(events, [bytes(900_000)])
+        self.assertGreater(turns, 1)
+        # What a frame that is not complete brought is on the account of the next.
+        connection = make()
+        wire = frame(ZBINARY, payload)
+        connection.receive(wire[:-1])
+        self.assertEqual(
+            connection.receive(wire[-1:] + frame(TEXT, b"x")), [bytes(900_000), "x"]
+        )
+
+    def test_F13_lastBlocks(self) -> None:
+        """Last blocks, each of which costs as much as a message, end a slice sooner."""
+        for first in (ZBINARY, None):
+            connection = make()
+            wire = b"" if first else frame(ZBINARY_BEGIN, b"")
+            wire += frame(first or CONTINUE, b"\3\0" * 16) * 1000
+            connection.receive(wire)
+            turns = 0
+            while connection.hasMore:
+                turns += 1
+                connection.receive(b"")
+            # 256 of them in a slice.
+            self.assertGreater(turns, 16_000 // 300)
 
     def test_F13_pendingBehindSlice(self) -> None:
         """A frame that is not complete behind a slice is not looked at twice, nor
@@ -504,7 +562,8 @@ class SendTests(SynchronousTestCase):
     def test_prepared(self) -> None:
         """A prepared message goes between others; those behind it do not refer to what
         was before it, with takeover or not."""
-        message = PreparedMessage(WORDS * 3)
+        first, second, third = (each * 2 for each in TEXTS)
+        message = PreparedMessage(second)
         for parameters in (DeflateParameters(), DeflateParameters(True, True)):
             for sender, receiver in (
                 (Role.SERVER, Role.CLIENT),
@@ -513,12 +572,12 @@ class SendTests(SynchronousTestCase):
                 one, other = make(sender, parameters), make(receiver, parameters)
                 expected: list[Event] = []
                 events: list[Event] = []
-                for _ in range(3):
-                    events += receiveAll(other, one.sendText(WORDS))
+                for each in (first, third, first):
+                    events += receiveAll(other, one.sendText(each))
                     events += receiveAll(other, one.sendPrepared(message))
-                    expected += [WORDS, WORDS * 3]
-                events += receiveAll(other, one.sendText(WORDS))
-                self.assertEqual(events, [*expected, WORDS])
+                    expected += [each, second]
+                events += receiveAll(other, one.sendText(third + first))
+                self.assertEqual(events, [*expected, third + first])
 
     def test_preparedPlain(self) -> None:
         """One that is not compressed leaves the context as it is."""
@@ -581,6 +640,8 @@ class PropertyTests(SynchronousTestCase):
                 else client.sendBytes(message)
             )
             ((first, payload),) = sent(sending, Role.CLIENT)
+            # A client's header: places where cuts are easily mishandled.
+            cuts = [*cuts, len(wire), len(wire) + (6 if len(payload) < 126 else 8)]
             if number % 2 and payload:
                 wire += b"".join(fragments(first, payload, size))
             else:

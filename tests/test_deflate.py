@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from twisted_ws import deflate
 from twisted_ws.compression import Engine, findEngine
 from twisted_ws.deflate import (
     Deflater,
@@ -158,6 +159,10 @@ class MessageTests(SynchronousTestCase):
             self.assertEqual(into.inflate(HELLO_AGAIN), b"Hello")
             self.assertEqual(inPieces(into, HELLO_LAST), b"Hello")
             self.assertEqual(inPieces(into, HELLO_AGAIN), b"Hello")
+        # What it refers to may be in the same message only.
+        fresh = HELLO_LAST[:-1] + HELLO_AGAIN
+        self.assertEqual(inflater().inflate(fresh), b"HelloHello")
+        self.assertEqual(inPieces(inflater(), fresh), b"HelloHello")
         # Within one message: a last block, one that refers to it, another last one.
         both = HELLO_LAST[:-1] + HELLO_AGAIN + TAIL + HELLO_LAST
         self.assertEqual(into.inflate(both), b"HelloHelloHello")
@@ -186,6 +191,11 @@ class MessageTests(SynchronousTestCase):
             into.beginFrame()
             into.feed(once * 16)
         self.assertEqual(into.finish(), b"Hello" * 80)
+        # Frames that are messages count on their own, however they come.
+        into = inflater()
+        for _ in range(20):
+            self.assertEqual(into.inflate(once * 2), b"HelloHello")
+        self.assertEqual(into.restarts, 20)
 
     def test_D01_bomb(self) -> None:
         """A bomb is decompressed to its limit and no further, and nothing of it is
@@ -270,6 +280,49 @@ class MessageTests(SynchronousTestCase):
                     self.assertEqual(into.inflate(payload), message)
                 else:
                     self.assertRaises(InvalidPayload, into.inflate, payload)
+
+    def test_emptyPieces(self) -> None:
+        """An empty piece begins nothing: the message may still come whole, and one that
+        follows in pieces must find the window as it is then."""
+        sender = zlib.compressobj(6, zlib.DEFLATED, -15)
+        into = inflater()
+        for message in (b"one word", b"other word", b"word after word", b"one word"):
+            payload = sender.compress(message) + sender.flush(zlib.Z_SYNC_FLUSH)
+            payload = payload.removesuffix(TAIL)
+            into.beginFrame()
+            self.assertEqual(into.feed(b""), b"")
+            self.assertIsNone(into._decompressor)
+            if message.startswith(b"word"):
+                self.assertEqual(inPieces(into, payload), message)
+            else:
+                self.assertEqual(into.inflate(payload), message)
+
+    def test_interrupted(self) -> None:
+        """Compression that an exception ends leaves nothing of the message in a
+        compressor: not in the shared one, which others would send it from."""
+
+        class Broken:
+            """A compressor whose memory runs out."""
+
+            def compress(self, data: bytes) -> bytes:
+                """Take it."""
+                return b""
+
+            def flush(self, mode: int) -> bytes:
+                """Fail."""
+                raise MemoryError
+
+        for takesOver in (True, False):
+            deflater, into = self.pair(11, takesOver)
+            if takesOver:
+                deflater._compressor = Broken()
+            else:
+                deflate._shared[deflater.key] = Broken()
+            self.assertRaises(MemoryError, deflater.compress, b"secret" * 20)
+            self.assertNotIn(deflater.key, deflate._shared)
+            payload = deflater.compress(TEXT * 2)
+            assert payload
+            self.assertEqual(into.inflate(payload), TEXT * 2)
 
     def test_D05_nothingKept(self) -> None:
         """Before the first message, and without takeover between messages, nothing is

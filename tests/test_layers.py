@@ -18,19 +18,28 @@ PURE = (
     "headers",
     "errors",
     "origins",
+    "urls",
+    "proxyurls",
     "closing",
+    "knobs",
     "compression",
     "options",
+    "clientoptions",
     "frames",
     "offers",
     "deflate",
     "connection",
     "handshake",
+    "clienthandshake",
+    "socks",
+    "httpconnect",
 )
 TWISTED = (
     "interfaces",
     "timers",
     "tls",
+    "clienttls",
+    "proxies",
     "liveness",
     "sending",
     "outgoing",
@@ -43,6 +52,9 @@ TWISTED = (
     "routes",
     "pages",
     "resource",
+    "clientprotocol",
+    "client",
+    "reconnection",
 )
 PROGRAMS = ("service", "tap")
 ORDER = (*PURE, *TWISTED, *PROGRAMS)

@@ -311,6 +311,17 @@ class LivenessTests(WireTestCase):
         peer.send(frame(0x01, b"a"))
         self.assertTimesOut(peer, 30)
 
+    def test_T03_finishedInALaterTurn(self) -> None:
+        """A message that is finished only when the rest of a segment is decoded, in a
+        later turn of the reactor, is finished."""
+        recorder = Recorder()
+        peer = self.slow(recorder)
+        peer.send(frame(0x01, b"a") + frame(0x00) * 1500 + frame(0x80, b"b"))
+        peer.advance(0.125, 0.125)
+        self.assertEqual(recorder.messages, ["ab"])
+        peer.advance(60)
+        self.assertIsNone(peer.closeFrame)
+
     def test_T03_controlFramesDoNotReset(self) -> None:
         """Pings, pongs and parts of them between the fragments give no more time."""
         peer = self.slow()

@@ -1130,6 +1130,29 @@ class CompressionTests(WireTestCase):
                 [*(bytes((n,)) * 200_000 for n in range(10)), "last"],
             )
 
+    def test_D01_heldMessages(self) -> None:
+        """Messages that wait for a hook count as what they are, not as what they were
+        on the wire: while the answer to a Close frame is looked for behind them,
+        ``maxMessageSize`` bytes are kept and hardly more."""
+        never: Deferred[None] = Deferred()
+
+        def closeAndWait(recorder: Recorder, message: str) -> Deferred[None]:
+            recorder.transport.loseConnection()
+            return never
+
+        recorder = self.record(textMessageReceived=closeAndWait)
+        peer = self.serve(recorder).open(self.OFFER)
+        peer.send(text("now"))
+        deflater = zlib.compressobj(9, zlib.DEFLATED, -12)
+        for _ in range(20):
+            data = deflater.compress(bytes(200_000)) + deflater.flush(zlib.Z_SYNC_FLUSH)
+            peer.send(frame(0xC2, data[:-4]))
+            peer.server.turn()
+        self.assertFalse(peer.transport.reading)
+        held = sum(len(each) for each in peer.protocol._events)
+        self.assertLess(held, 1_500_000)
+        self.assertGreater(peer.unread, 0)
+
     def test_isClosing(self) -> None:
         """The transport tells that it is closing from the first Close frame on, and
         that the peer does not read."""

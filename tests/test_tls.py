@@ -295,7 +295,7 @@ class FileTests(FilesCase):
                 raise TypeError("must be a str")
             taken.append(thing)
 
-        tls._give(use, 1, str)
+        tls.handOver(use, 1, str)
         self.assertEqual(taken, ["1"])
 
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -24,6 +25,7 @@ from tests.support import (
     text,
 )
 from twisted_ws.errors import ConnectionClosed
+from twisted_ws.frames import RSV1, FrameDecoder
 from twisted_ws.handshake import Request
 from twisted_ws.interfaces import ClosedCleanly, ClosedUncleanly
 from twisted_ws.websocket import QUEUED_MESSAGES, Handler, HandlerProtocol, WebSocket
@@ -278,6 +280,54 @@ class ReceiveTests(WebSocketCase):
         self.assertEqual(len(webSocket._queue), 0)
         self.assertTrue(peer.transport.reading)
 
+    def test_boundedBySize(self) -> None:
+        """Messages that are large fill the queue sooner, text and bytes alike; what was
+        compressed counts as what it is."""
+        for message in (bytes(100_000), "x" * 100_000):
+            peer, webSocket = self.held()
+            for _ in range(9):
+                if isinstance(message, str):
+                    peer.send(text(message))
+                else:
+                    peer.send(frame(0x82, message))
+            self.assertEqual(len(webSocket._queue), 3)
+            self.assertFalse(peer.transport.reading)
+            for left in (2, 1, 0):
+                got = self.successResultOf(webSocket.receive())
+                self.assertEqual(got, message)
+                self.assertEqual(webSocket._queuedSize, 100_000 * left)
+            self.assertTrue(peer.transport.reading)
+            peer.pump()
+            self.assertEqual(len(webSocket._queue), 3)
+            webSocket.discard()
+            self.assertEqual(webSocket._queuedSize, 0)
+
+    def test_compressedSegment(self) -> None:
+        """A segment full of messages that are large once they are decompressed leaves
+        no more of them in memory than others would."""
+        found: list[WebSocket] = []
+
+        async def hold(webSocket: WebSocket) -> None:
+            found.append(webSocket)
+            await self._never
+
+        peer = self.handled(hold, "Sec-WebSocket-Extensions: permessage-deflate")
+        compressor = zlib.compressobj(9, zlib.DEFLATED, -15)
+        wire = b""
+        for _ in range(50):
+            data = compressor.compress(bytes(200_000)) + compressor.flush(2)
+            wire += frame(0xC2, data[:-4])
+        self.assertLess(len(wire), 65536)
+        peer.send(wire)
+        peer.advance(1, 0.125)
+        protocol = peer.protocol
+        held = sum(len(each) for each in (*found[0]._queue, *protocol._events))
+        self.assertLess(held, 1_000_000)
+        for _ in range(50):
+            got = self.successResultOf(found[0].receive())
+            self.assertEqual(len(got), 200_000)
+            peer.advance(0.125, 0.125)
+
     def test_oneSegment(self) -> None:
         """However many messages come at once, the queue holds no more than its size:
         the others wait as bytes or events, in order."""
@@ -323,6 +373,18 @@ class SendTests(WebSocketCase):
         self.assertEqual(peer.messages, ["ä", b"b", b"c", b"d"])
         for wrong in (1, None, ["a"]):
             self.failureResultOf(self.send(webSocket, wrong), TypeError)
+
+    def test_compress(self) -> None:
+        """A message may be sent without compression, or with."""
+
+        async def answer(webSocket: WebSocket) -> None:
+            await webSocket.send("x" * 100)
+            await webSocket.send("x" * 100, compress=False)
+            await webSocket.send(b"x", compress=True)
+
+        peer = self.handled(answer, "Sec-WebSocket-Extensions: permessage-deflate")
+        frames = FrameDecoder(False, RSV1).feed(peer.response.body)
+        self.assertEqual([first for first, _ in frames], [0xC1, 0x81, 0xC2, 0x88])
 
     def test_waits(self) -> None:
         """It waits while the peer does not read, and goes on when that does."""

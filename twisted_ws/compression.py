@@ -62,6 +62,10 @@ class Engine(NamedTuple):
     error: type[Exception]
     """What it raises for bytes that are not DEFLATE."""
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Options are pickled, for other processes; functions of libraries are not.
+        return findEngine, (self.name,)
+
 
 ENGINES = {
     "zlib": ("zlib", ""),

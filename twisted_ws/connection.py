@@ -124,6 +124,9 @@ INFLATED_PER_RECEIVE = 256 * 1024
 """Bytes that :meth:`Connection.receive` decompresses until it leaves the next message
 for the next call: one segment of 64 KiB can hold messages of 64 MiB."""
 
+_RESTART_COST = 1024
+"""What beginning anew behind a last block counts for, in decompressed bytes."""
+
 _TEXT = FIN | Opcode.TEXT
 _BINARY = FIN | Opcode.BINARY
 _makeUtf8Decoder = codecs.getincrementaldecoder("utf-8")
@@ -147,16 +150,17 @@ class Connection:
         "_compressed",
         "_decoder",
         "_deflater",
+        "_examined",
         "_fragments",
         "_inflated",
         "_inflater",
+        "_isBehind",
         "_makeKey",
         "_maxFragments",
         "_maxMessageSize",
         "_message",
         "_opcode",
         "_outcome",
-        "_seen",
         "_unread",
         "_utf8",
         "_waiting",
@@ -191,11 +195,13 @@ class Connection:
         self._fragments = 0
         # Of a compressed message: how many bytes its frames had.
         self._compressed: int | None = None
-        # Checks text that has not ended; how much of the pending frame went through
-        # that, or was decompressed.
+        # Checks text that has not ended; how many bytes of the pending frame's payload
+        # were checked, or decompressed.
         self._utf8: codecs.IncrementalDecoder | None = None
-        self._seen = 0
-        # What the last receive() left for the next one.
+        self._examined = 0
+        # What the last receive() left for the next one, and whether that is to look for
+        # it; what it has decompressed.
+        self._isBehind = False
         self._waiting: list[tuple[int, bytes]] | None = None
         self._unread = b""
         self._inflated = 0
@@ -216,13 +222,13 @@ class Connection:
         events: list[Event] = []
         decoder = self._decoder
         limit = self._maxMessageSize
-        frames = self._takeUp(data) if self._inflated else iter(decoder.feed(data))
+        frames = self._takeUp(data) if self._isBehind else iter(decoder.feed(data))
         try:
             for first, payload in frames:
                 # The two frames that nearly all traffic consists of come first.
                 if first == _TEXT and self._opcode is None and len(payload) <= limit:
                     events.append(str(payload, "utf-8"))
-                    self._seen = 0
+                    self._examined = 0
                 elif (
                     first == _BINARY and self._opcode is None and len(payload) <= limit
                 ):
@@ -254,15 +260,14 @@ class Connection:
         :returns: the next frames
         """
         self._inflated = 0
+        self._isBehind = False
         if self._waiting is None:
             data, self._unread = self._unread + data, b""
             return iter(self._decoder.feed(data))
         # Not to the decoder yet: it tells of the pending frame until it is fed.
         frames, self._waiting = self._waiting, None
-        if data or self._unread:
-            self._unread += data
-            # So that this is called once more.
-            self._inflated = 1
+        self._unread += data
+        self._isBehind = bool(self._unread)
         return iter(frames)
 
     @property
@@ -328,7 +333,7 @@ class Connection:
         """Take a data frame that is compressed, that begins, goes on with or ends a
         fragmented message, or that breaks a rule."""
         self._checkData(first, len(payload))
-        if first & RSV1 and first & FIN and not self._seen:
+        if first & RSV1 and first & FIN and not self._examined:
             self._wholeCompressed(first & 0x0F, payload, events)
             return
         if self._opcode is None:
@@ -337,12 +342,12 @@ class Connection:
                 self._compressed = 0
             else:
                 self._message = bytearray()
-            if not self._seen:
+            if not self._examined:
                 self._utf8 = None
         final = bool(first & FIN)
         isText = self._opcode == Opcode.TEXT
         self._fragments += 1
-        fresh = payload[self._seen :] if self._seen else payload
+        fresh = payload[self._examined :] if self._examined else payload
         if self._compressed is not None:
             self._compressed += len(payload)
             message: bytes | bytearray = self._inflateFrame(fresh, final, isText)
@@ -352,7 +357,7 @@ class Connection:
             message = self._message
             if isText:
                 self._validate(fresh, final)
-        self._seen = 0
+        self._examined = 0
         if final:
             self._opcode = self._message = self._utf8 = self._compressed = None
             self._fragments = 0
@@ -365,8 +370,7 @@ class Connection:
         section 7.2.2)."""
         assert self._inflater is not None  # noqa: S101
         message = self._inflater.inflate(payload)
-        # At least 1, so that the next receive() begins to count anew.
-        self._inflated += len(message) + 1
+        self._charge(len(message))
         events.append(str(message, "utf-8") if opcode == Opcode.TEXT else message)
 
     def _inflateFrame(self, fresh: bytes, final: bool, isText: bool) -> bytes:
@@ -378,7 +382,7 @@ class Connection:
         :returns: the message, if it ends
         """
         assert self._inflater is not None  # noqa: S101
-        if not self._seen:
+        if not self._examined:
             self._inflater.beginFrame()
         self._inflatePiece(fresh, isText)
         if not final:
@@ -389,9 +393,17 @@ class Connection:
         """Decompress a piece of a message, and check it if it is text."""
         assert self._inflater is not None  # noqa: S101
         added = self._inflater.feed(piece)
-        self._inflated += len(added) + 1
+        self._charge(len(added))
         if isText:
             self._validate(added, False)
+
+    def _charge(self, size: int) -> None:
+        """Count what was decompressed, and what that cost beside."""
+        assert self._inflater is not None  # noqa: S101
+        self._inflated += size + _RESTART_COST * self._inflater.restarts
+        self._inflater.restarts = 0
+        # The next receive() counts anew.
+        self._isBehind = True
 
     def _pendingFrame(self, first: int, length: int, partial: bytes) -> None:
         """Judge a frame by its header and by what has come of its payload, so that a
@@ -401,17 +413,17 @@ class Connection:
             return
         self._checkData(first, length)
         isText = (self._opcode or opcode) == Opcode.TEXT
-        if self._opcode is None and not self._seen:
+        if self._opcode is None and not self._examined:
             self._utf8 = None
         if first & RSV1 or self._compressed is not None:
             assert self._inflater is not None  # noqa: S101
-            if not self._seen:
+            if not self._examined:
                 self._inflater.beginFrame()
             self._inflatePiece(partial, isText)
-            self._seen += len(partial)
+            self._examined += len(partial)
         elif isText:
             self._validate(partial, False)
-            self._seen += len(partial)
+            self._examined += len(partial)
 
     def _validate(self, piece: bytes | bytearray, final: bool) -> None:
         """Go on checking text.

@@ -29,8 +29,9 @@ __all__ = [
 
 # The end of a flushed block, which is not sent (section 7.2.1).
 _TAIL = b"\0\0\xff\xff"
-# The same, and a last block behind it: only when the decompressor finds exactly that
-# was the message whole. Of one that was cut short it would be taken for a part.
+# The same, and an empty last block. Behind a whole message it makes the decompressor
+# stop at its end and give nothing. Behind one that was cut short, some of it is taken
+# for data, or it does not stop there.
 _END = _TAIL + b"\1\0\0\xff\xff"
 # The message without a byte (section 7.2.3.6).
 _EMPTY = b"\0"
@@ -108,8 +109,13 @@ class Deflater:
         compressor = self._compressor
         if compressor is None:
             compressor = self._compressor = self._make()
+        try:
+            data = compressor.compress(payload) + compressor.flush(_SYNC_FLUSH)
+        except BaseException:
+            self.forget()
+            raise
         # However long it got: the compressor counts on the peer to have seen it.
-        return (compressor.compress(payload) + compressor.flush(_SYNC_FLUSH))[:-4]
+        return data[:-4]
 
     def compressAlone(self, payload: bytes) -> bytes | None:
         """Compress a message that refers to none before it.
@@ -120,8 +126,13 @@ class Deflater:
         compressor = _shared.get(self.key)
         if compressor is None:
             compressor = _shared[self.key] = self._make()
-        # A full flush makes it forget. Half as much work as another compressor.
-        data = compressor.compress(payload) + compressor.flush(_FULL_FLUSH)
+        try:
+            # A full flush makes it forget. Half as much work as another compressor.
+            data = compressor.compress(payload) + compressor.flush(_FULL_FLUSH)
+        except BaseException:
+            # What it has not forgotten must not get to another connection.
+            _shared.pop(self.key, None)
+            raise
         return data[:-4] if len(data) - 4 < len(payload) else None
 
     def forget(self) -> None:
@@ -164,6 +175,7 @@ class Inflater:
         "_takesOver",
         "_window",
         "_windowBits",
+        "restarts",
     )
 
     def __init__(
@@ -181,6 +193,9 @@ class Inflater:
         # one, as an empty one takes 57 bytes.
         self._message: bytearray | bytes = b""
         self._lastBlocks = 0
+        self.restarts = 0
+        """How often it began anew behind a last block; each costs as much as a message.
+        Counts up; whoever looks at it may set it to 0."""
 
     def inflate(self, payload: bytes) -> bytes:
         """Decompress a message that came in one frame.
@@ -197,6 +212,7 @@ class Inflater:
                 raise _tooBig(self._limit)
             if decompressor.eof:
                 # A last block inside it, which is for the long way.
+                self.beginFrame()
                 self.feed(payload)
                 return self.finish()
             more = decompressor.decompress(_END, 1)
@@ -220,14 +236,18 @@ class Inflater:
         :raises MessageTooBig: as :meth:`inflate`
         :raises InvalidPayload: it is not in DEFLATE's form
         """
+        if not piece:
+            # Not to begin with a window that may have moved on when there is more.
+            return b""
         begin = len(self._message)
-        if not self._message:
+        if not begin:
             self._message = bytearray()
         decompressor = self._decompressor or self._restart()
         while piece:
             if decompressor.eof:
                 # The block before was marked as the last one. The window goes on.
                 self._lastBlocks += 1
+                self.restarts += 1
                 if self._lastBlocks > _MAX_LAST_BLOCKS:
                     raise InvalidPayload("too many last blocks in a compressed frame")
                 decompressor = self._restart()

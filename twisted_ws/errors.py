@@ -12,9 +12,19 @@
     │   └── InternalError          1011
     │       └── PeerSilent         no sign of life
     ├── HandshakeError             an opening handshake that ends without a 101
-    │   └── HandshakeRejected      carries status, headers and body
-    │       └── BadHandshake       the request broke a rule
+    │   ├── HandshakeRejected      a server's no: carries status, headers and body
+    │   │   └── BadHandshake       the request broke a rule
+    │   ├── HandshakeRefused       what a client is told then: the same three
+    │   ├── InvalidHandshake       the server's answer broke a rule
+    │   ├── HandshakeTimeout       it took too long
+    │   ├── RedirectRefused        a redirect that is not followed
+    │   │   └── TooManyRedirects   over maxRedirects of them
+    │   ├── ProxyFailed            no tunnel through the proxy
+    │   └── ConnectFailed          the server was not reached, or has gone
+    │       └── TLSFailed          no TLS with it
+    │           └── CertificateRefused  its certificate is not trusted
     ├── ConnectionClosed           a connection that ended: code, reason, wasClean
+    ├── InvalidURL (ValueError)    a URL that is not one of WebSocket
     ├── InvalidOption (ValueError) an option with a value that cannot work
     └── TLSConfigurationError (ValueError)  a certificate or key that cannot be used
 
@@ -27,23 +37,34 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from .headers import Headers, statusPhrase
+from .redaction import loggable
 
 __all__ = [
     "RESPONSE_FRAMING",
     "BadHandshake",
+    "CertificateRefused",
+    "ConnectFailed",
     "ConnectionClosed",
     "ConnectionFailed",
     "HandshakeError",
+    "HandshakeRefused",
     "HandshakeRejected",
+    "HandshakeTimeout",
     "InternalError",
+    "InvalidHandshake",
     "InvalidOption",
     "InvalidPayload",
+    "InvalidURL",
     "MessageTooBig",
     "PeerSilent",
     "PolicyViolation",
     "ProtocolError",
+    "ProxyFailed",
+    "RedirectRefused",
     "SlowConsumer",
     "TLSConfigurationError",
+    "TLSFailed",
+    "TooManyRedirects",
     "WebSocketError",
 ]
 
@@ -176,6 +197,151 @@ class BadHandshake(HandshakeRejected):
         self.lingering = lingering
 
 
+class HandshakeRefused(HandshakeError):
+    """The server answered with another status than 101.
+
+    :param status: HTTP status
+    :param headers: the response's
+    :param body: what came of the response's body, ``maxResponseBody`` bytes at most
+    :param reason: the server's words for the status
+    :param truncated: whether the body has more than that
+    """
+
+    def __init__(
+        self,
+        status: int,
+        headers: Headers,
+        body: bytes = b"",
+        reason: str = "",
+        truncated: bool = False,
+    ) -> None:
+        words = loggable(reason) or statusPhrase(status)
+        super().__init__(f"the server answered {status} {words}".rstrip())
+        self.status = status
+        self.headers = headers
+        self.body = body
+        self.reason = reason
+        self.truncated = truncated
+
+
+class InvalidHandshake(HandshakeError):
+    """The server's answer is not one that RFC 6455 section 4.1 or HTTP allows.
+
+    :param what: the header that is wrong, such as ``Sec-WebSocket-Accept``, or
+        ``response`` when it is the response as a whole
+    :param why: what is wrong with it; holds nothing that the server sent
+    """
+
+    def __init__(self, what: str, why: str) -> None:
+        super().__init__(f"the server's answer is not valid: {why}")
+        self.what = what
+        self.why = why
+
+
+class HandshakeTimeout(HandshakeError):
+    """The opening handshake was not done in time.
+
+    :param option: the option that sets the time: ``openTimeout`` for all of connecting,
+        ``handshakeTimeout`` for TLS and HTTP on one connection
+    :param seconds: that time
+    :param stage: what was waited for
+    """
+
+    def __init__(self, option: str, seconds: float, stage: str) -> None:
+        super().__init__(f"{stage}: not done in {seconds:g} seconds, see {option}")
+        self.option = option
+        self.seconds = seconds
+        self.stage = stage
+
+
+class RedirectRefused(HandshakeError):
+    """The server sent a redirect that the client does not follow.
+
+    :param location: where it points, as sent; may hold secrets, so the message leaves
+        it out
+    :param why: why it is not followed
+    """
+
+    def __init__(self, location: str, why: str) -> None:
+        super().__init__(f"the redirect is not followed: {why}")
+        self.location = location
+        self.why = why
+
+
+class TooManyRedirects(RedirectRefused):
+    """One redirect more than ``maxRedirects`` allows.
+
+    :param location: where it points, as sent
+    :param most: what ``maxRedirects`` is
+    """
+
+    def __init__(self, location: str, most: int) -> None:
+        super().__init__(location, f"there were {most} already, see maxRedirects")
+
+
+class ConnectFailed(HandshakeError):
+    """There is no connection to the server: its name is unknown, TCP was refused or is
+    not possible, or the connection ended before the answer to the request.
+
+    :param why: one line
+    :param cause: the exception that says so, which is also ``__cause__``
+    """
+
+    def __init__(self, why: str, cause: BaseException | None = None) -> None:
+        super().__init__(why)
+        self.why = why
+        self.__cause__ = cause
+
+
+class ProxyFailed(HandshakeError):
+    """There is no tunnel through the proxy. Where another error led to this one, such
+    as one of TCP or TLS, that is its ``__cause__``.
+
+    :param why: one line that says what the proxy did; holds nothing that it sent
+    :param status: HTTP status with which it refused the tunnel; None where it did not
+        come to that
+    :param headers: headers of that response, such as ``Proxy-Authenticate``
+    :param body: body of that response, up to 64 KiB of it
+    :param reply: what a SOCKS proxy replied (RFC 1928 section 6); None where it did not
+        come to that
+    :param wantsCredentials: whether other credentials could change its mind; always so
+        with status 407, and with 401, which some proxies send for wrong ones
+    """
+
+    def __init__(
+        self,
+        why: str,
+        status: int | None = None,
+        headers: Headers | None = None,
+        body: bytes = b"",
+        reply: int | None = None,
+        wantsCredentials: bool = False,
+    ) -> None:
+        super().__init__(why)
+        self.why = why
+        self.status = status
+        self.headers = Headers() if headers is None else headers
+        self.body = body
+        self.reply = reply
+        self.wantsCredentials = wantsCredentials or status in (401, 407)
+
+
+class TLSFailed(ConnectFailed):
+    """The TLS handshake failed."""
+
+
+class CertificateRefused(TLSFailed):
+    """The server's certificate is not issued by an authority that is trusted, or not
+    for the name in the URL, or not at this time."""
+
+
+class InvalidURL(WebSocketError, ValueError):
+    """A URL that is not one of WebSocket (RFC 6455 section 3).
+
+    The message leaves the URL out, which may hold a password.
+    """
+
+
 class ConnectionClosed(WebSocketError):
     """A WebSocket connection that has ended.
 
@@ -216,7 +382,8 @@ class InvalidOption(WebSocketError, ValueError):
 class TLSConfigurationError(WebSocketError, ValueError):
     """A certificate or private key that cannot be used; the message names the file.
 
-    :param argument: which of the two it is, ``certificate`` or ``private-key``
+    :param argument: which of the two it is, ``certificate`` or ``private-key``; of a
+        client the option, ``trustRoots`` or ``clientCertificate``
     :param why: file, cause and remedy
     """
 

@@ -20,7 +20,13 @@ from .server import ServerProtocol
 from .timers import Deadlines
 from .websocket import Handler, HandlerProtocol
 
-__all__ = ["Application", "ApplicationFactory", "WebSocketServerFactory"]
+__all__ = [
+    "Application",
+    "ApplicationFactory",
+    "WebSocketServerFactory",
+    "buildFrom",
+    "checkApplication",
+]
 
 
 class ApplicationFactory(Protocol):
@@ -35,10 +41,45 @@ class ApplicationFactory(Protocol):
 
 
 Application: TypeAlias = type[Any] | Callable[[Request], Any] | ApplicationFactory
-"""What a server runs: a class with the hooks of ``WebSocketProtocol``, which is called
-without arguments for each connection; a callable that gets the :class:`Request`; or an
-object whose ``buildProtocol`` does. The last two may also return a Deferred or be
-coroutines, and refuse with :class:`HandshakeRejected`."""
+"""What a server or client runs: a class with the hooks of ``WebSocketProtocol``, which
+is called without arguments for each connection; a callable that gets the
+:class:`Request`; or an object whose ``buildProtocol`` does. The last two may also
+return a Deferred or be coroutines, and on a server refuse with
+:class:`HandshakeRejected`."""
+
+
+def checkApplication(application: Any) -> None:
+    """Find mistakes before the first connection does.
+
+    :param application: what is to be run
+    :raises TypeError: it is no :data:`Application`
+    """
+    if not callable(application) and not hasattr(application, "buildProtocol"):
+        raise TypeError(
+            f"{application!r} is neither a protocol class, nor a callable that "
+            f"takes a request, nor has it a buildProtocol method"
+        )
+    if (
+        isinstance(application, type)
+        and hasattr(application, "buildProtocol")
+        and not hasattr(application, "negotiationStarted")
+    ):
+        raise TypeError(
+            f"{application!r} is the class of a factory: give an instance of it"
+        )
+
+
+def buildFrom(application: Application, request: Request) -> Any:
+    """Have an application make its protocol for a request.
+
+    :param application: the application
+    :param request: the request
+    :returns: what it gave: a protocol, None, or a Deferred or coroutine of either
+    """
+    if isinstance(application, type):
+        return application()
+    build: Any = getattr(application, "buildProtocol", application)
+    return build(request)
 
 
 class WebSocketServerFactory(ServerFactory):
@@ -73,19 +114,7 @@ class WebSocketServerFactory(ServerFactory):
         site: IProtocolFactory | None = None,
         reactor: IReactorTime | None = None,
     ) -> None:
-        if not callable(application) and not hasattr(application, "buildProtocol"):
-            raise TypeError(
-                f"{application!r} is neither a protocol class, nor a callable that "
-                f"takes a request, nor has it a buildProtocol method"
-            )
-        if (
-            isinstance(application, type)
-            and hasattr(application, "buildProtocol")
-            and not hasattr(application, "negotiationStarted")
-        ):
-            raise TypeError(
-                f"{application!r} is the class of a factory: give an instance of it"
-            )
+        checkApplication(application)
         if path is not None and not path.startswith("/"):
             raise ValueError(f"path {path!r} does not begin with a slash")
         self.application = application
@@ -143,11 +172,7 @@ class WebSocketServerFactory(ServerFactory):
             coroutine of one; None refuses with 404
         :raises HandshakeRejected: to refuse it
         """
-        application: Any = self.application
-        if isinstance(application, type):
-            return application()
-        build = getattr(application, "buildProtocol", application)
-        return build(request)
+        return buildFrom(self.application, request)
 
     # What the listening port and the connections call
 

@@ -92,8 +92,9 @@ class ResponseHeaders(Headers):
 class Request:
     """A valid request for a WebSocket connection, as an application gets it.
 
-    ``buildProtocol(request)`` decides on it, and may add to the answer through
-    :attr:`responseHeaders` and :meth:`selectSubprotocol`.
+    On a server ``buildProtocol(request)`` decides on it, and may add to the answer
+    through :attr:`responseHeaders` and :meth:`selectSubprotocol`. A client's is the one
+    that was sent, when the server has accepted it.
     """
 
     __slots__ = (
@@ -153,9 +154,10 @@ class Request:
         self.peer: Any = None
         """Address of the peer (a Twisted ``IAddress``)."""
         self.localAddress: Any = None
-        """Address that the peer connected to (a Twisted ``IAddress``)."""
+        """Address of this end (a Twisted ``IAddress``)."""
         self.peerCertificate: Any = None
-        """The TLS client's certificate (``OpenSSL.crypto.X509``), if it sent one."""
+        """The peer's certificate (``OpenSSL.crypto.X509``), if there is TLS and it
+        sent one."""
         self.pathParameters: Mapping[str, str] = _NO_PARAMETERS
         """The values of the ``{name}`` parts of the route's pattern, percent-decoded;
         see :class:`twisted_ws.routes.Routes`."""

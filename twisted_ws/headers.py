@@ -1,4 +1,4 @@
-"""HTTP/1.1 fields: tokens, comma lists, parameters, and a strict request head.
+"""HTTP/1.1 fields: tokens, comma lists, parameters, and strict heads of messages.
 
 RFC 9110 section 5 (fields) and RFC 9112 sections 2 to 5 (messages), the parts that an
 opening handshake needs, and none of the leniency that those RFCs merely permit: what is
@@ -17,8 +17,10 @@ __all__ = [
     "Headers",
     "MalformedHead",
     "RequestHead",
+    "ResponseHead",
     "isToken",
     "parseRequestHead",
+    "parseResponseHead",
     "splitList",
     "splitParameters",
     "statusPhrase",
@@ -32,10 +34,15 @@ _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 _VALUE_BYTES = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
 _TARGET_BYTES = re.compile(rb"[\x21-\x7e]+")
 _VERSION_BYTES = re.compile(rb"HTTP/([0-9])\.([0-9])")
+# RFC 9112 section 4 has servers send the second space though no reason follows; many
+# leave it out, and nothing can be read otherwise for it.
+_STATUS_LINE = re.compile(
+    rb"HTTP/([0-9])\.([0-9]) ([1-9][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*))?"
+)
 
 
 class MalformedHead(ValueError):
-    """A request head that breaks HTTP; the message holds nothing the peer sent."""
+    """A head that breaks HTTP; the message holds nothing the peer sent."""
 
 
 def isToken(text: str) -> bool:
@@ -185,8 +192,52 @@ def parseRequestHead(lines: list[bytes]) -> RequestHead:
         raise MalformedHead("the method is not a token")
     if _TARGET_BYTES.fullmatch(target) is None:
         raise MalformedHead("the request target holds bytes that are not visible ASCII")
+    return RequestHead(
+        method.decode("ascii"),
+        target.decode("ascii"),
+        (int(matched[1]), int(matched[2])),
+        _parseFields(lines[1:]),
+    )
+
+
+class ResponseHead(NamedTuple):
+    """A status line and its fields, checked for form only."""
+
+    version: tuple[int, int]
+    """Major and minor digit of the HTTP version."""
+    status: int
+    """The status, 100 to 999."""
+    reason: str
+    """The server's words for it, often none; in ISO 8859-1."""
+    headers: Headers
+    """The fields."""
+
+
+def parseResponseHead(lines: list[bytes]) -> ResponseHead:
+    """Read a response head.
+
+    :param lines: the status line and the header lines, without CRLF and without the
+        empty line at the end
+    :raises MalformedHead: as :func:`parseRequestHead`
+    """
+    matched = _STATUS_LINE.fullmatch(lines[0])
+    if matched is None:
+        raise MalformedHead("the first line is not an HTTP version and a status")
+    return ResponseHead(
+        (int(matched[1]), int(matched[2])),
+        int(matched[3]),
+        (matched[4] or b"").decode("latin-1"),
+        _parseFields(lines[1:]),
+    )
+
+
+def _parseFields(lines: list[bytes]) -> Headers:
+    """Read header lines.
+
+    :raises MalformedHead: one is not plainly a header line
+    """
     fields: list[tuple[str, str]] = []
-    for line in lines[1:]:
+    for line in lines:
         name, colon, value = line.partition(b":")
         # A folded line (obs-fold) starts with white space and so has no token before
         # its colon, if it has one at all: RFC 9112 section 5.2 lets us refuse it.
@@ -195,12 +246,7 @@ def parseRequestHead(lines: list[bytes]) -> RequestHead:
         if _VALUE_BYTES.fullmatch(value) is None:
             raise MalformedHead("a header value holds a control byte")
         fields.append((name.decode("ascii"), value.strip(b" \t").decode("latin-1")))
-    return RequestHead(
-        method.decode("ascii"),
-        target.decode("ascii"),
-        (int(matched[1]), int(matched[2])),
-        Headers.fromChecked(fields),
-    )
+    return Headers.fromChecked(fields)
 
 
 def splitList(value: str, separator: str = ",") -> list[str]:

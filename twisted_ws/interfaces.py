@@ -19,6 +19,7 @@ from twisted.python.failure import Failure
 from .deflate import PreparedMessage
 from .errors import ConnectionClosed
 from .handshake import Request
+from .headers import ResponseHead
 
 __all__ = [
     "ClosedCleanly",
@@ -72,6 +73,11 @@ class WebSocketTransport(Protocol):
     @property
     def request(self) -> Request:
         """The request that opened the connection."""
+
+    @property
+    def response(self) -> ResponseHead | None:
+        """A client's: the 101 that opened the connection, with its headers, cookies
+        among them. None on a server."""
 
     @property
     def subprotocol(self) -> str | None:
@@ -214,10 +220,22 @@ class WebSocketProtocol:
     transport: WebSocketTransport
     """The connection, set by :meth:`negotiationStarted`."""
 
+    def makeConnection(self, transport: WebSocketTransport) -> None:
+        """A client calls this, if it is there, before :meth:`negotiationStarted`. It is
+        what ``ClientService`` learns the transport by, through the object that it puts
+        around each protocol, and so needs no overriding.
+
+        :param transport: the connection
+        """
+        self.transport = transport
+
     def negotiationStarted(self, transport: WebSocketTransport) -> HookResult:
         """The request was found valid and this object was made for it; the answer has
         not been sent. Raise :class:`HandshakeRejected` to refuse after all. What is
         sent from here goes out behind the 101.
+
+        In a client the answer has come and was found valid. What this raises becomes
+        the error of the Deferred that waits for the connection.
 
         :param transport: the connection; the default keeps it as ``self.transport``
         """
@@ -225,7 +243,7 @@ class WebSocketProtocol:
         return None
 
     def negotiationFinished(self) -> HookResult:
-        """The 101 has been written: the connection is open."""
+        """The 101 has been written, or has come: the connection is open."""
         return None
 
     def textMessageReceived(self, message: str) -> HookResult:
@@ -268,7 +286,8 @@ class WebSocketProtocol:
 
     def connectionLost(self, reason: Failure) -> HookResult:
         """The connection has ended; called once, last, if
-        :meth:`negotiationStarted` was called.
+        :meth:`negotiationStarted` was called. A client is told only if it was open:
+        before that, the Deferred that waits for it fails in its place.
 
         :param reason: its ``value`` is a :class:`ConnectionClosed` with ``code``,
             ``reason`` and ``wasClean``

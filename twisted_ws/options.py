@@ -6,56 +6,17 @@ one name serves everywhere: ``maxMessageSize`` here, ``--max-message-size`` ther
 
 from __future__ import annotations
 
-import math
-from dataclasses import Field, dataclass, field, fields
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
 
 from .compression import ENGINES, PRESETS, DeflateSettings, findEngine
 from .errors import InvalidOption
 from .headers import isToken
+from .knobs import KIB, MIB, checkField, knob
 from .origins import Authority, Origin, parseAuthority, parseOrigin
 
 __all__ = ["Options", "ServerOptions"]
-
-KIB = 1024
-MIB = 1024 * KIB
-
-
-def knob(
-    default: Any,
-    summary: str,
-    *,
-    unit: str = "",
-    kind: type | None = None,
-    minimum: float | None = None,
-    maximum: float | None = None,
-    choices: tuple[str, ...] = (),
-    flag: str | None = None,
-) -> Any:
-    """Declare an option.
-
-    :param default: its value when nothing is said
-    :param summary: one sentence for ``--help``
-    :param unit: ``bytes``, ``seconds`` or nothing
-    :param kind: the type of its values; the default's, where that is not None
-    :param minimum: the least value that works
-    :param maximum: the greatest value that works
-    :param choices: the texts that work
-    :param flag: the name that a repeatable flag is made from, one of the many
-    """
-    return field(
-        default=default,
-        metadata={
-            "summary": summary,
-            "unit": unit,
-            "kind": kind or type(default),
-            "minimum": minimum,
-            "maximum": maximum,
-            "choices": choices,
-            "flag": flag,
-        },
-    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,13 +115,15 @@ class Options:
 
     handshakeTimeout: float = knob(
         10.0,
-        "Seconds from the TCP connection to the end of the request head, TLS included.",
+        "Seconds from the TCP connection to the end of the request or response head, "
+        "TLS included.",
         unit="seconds",
         minimum=0.001,
     )
     """Seconds from the TCP connection to the end of the request head, the TLS handshake
     included; then 408, or an abort where there is no TLS yet to say it through. The
-    time that the application takes to decide does not count."""
+    time that the application takes to decide does not count. For a client to the end of
+    the response, and then :exc:`~twisted_ws.errors.HandshakeTimeout`."""
 
     maxHeaderLine: int = knob(
         8 * KIB,
@@ -168,7 +131,9 @@ class Options:
         unit="bytes",
         minimum=64,
     )
-    """Longest line of the request head in bytes; a longer one is refused with 431."""
+    """Longest line of the request head in bytes; a longer one is refused with 431. For
+    a client of the response, and then
+    :exc:`~twisted_ws.errors.InvalidHandshake`."""
 
     maxHeadSize: int = knob(
         16 * KIB,
@@ -177,14 +142,16 @@ class Options:
         minimum=256,
     )
     """Largest request head in bytes; a larger one is refused with 431. Worst-case
-    memory of a connection that has not finished its head: four times this."""
+    memory of a connection that has not finished its head: four times this. For a client
+    of the response, as :attr:`maxHeaderLine`."""
 
     maxHeaders: int = knob(
         100,
         "Most header lines in the request head; more are refused with 431.",
         minimum=8,
     )
-    """Most header lines in the request head; more are refused with 431."""
+    """Most header lines in the request head; more are refused with 431. For a client of
+    the response, as :attr:`maxHeaderLine`."""
 
     compression: str = knob(
         "small",
@@ -303,7 +270,7 @@ class Options:
 
     def __post_init__(self) -> None:
         for each in fields(self):
-            _checkKind(each, getattr(self, each.name))
+            checkField(each, getattr(self, each.name))
         if self.highWaterMark > self.maxSendBuffer:
             raise InvalidOption(
                 "highWaterMark",
@@ -461,53 +428,3 @@ class ServerOptions(Options):
                     f"{text!r} is not a host such as example.com: {error}",
                 ) from None
         return tuple(found)
-
-
-def _checkKind(each: Field[Any], value: object) -> None:
-    """Check one value against its field's kind, choices, minimum and maximum.
-
-    :raises InvalidOption: it does not fit
-    """
-    kind = each.metadata["kind"]
-    if value is None and each.default is None:
-        return
-    if kind is bool:
-        if not isinstance(value, bool):
-            raise InvalidOption(each.name, f"{value!r} is neither True nor False")
-    elif kind is tuple:
-        _checkNames(each.name, value)
-    elif kind is str:
-        _checkChoice(each, value)
-    else:
-        _checkNumber(each, value, whole=kind is int)
-
-
-def _checkNames(name: str, value: object) -> None:
-    """Check a tuple of texts; a lone text would be taken letter by letter."""
-    if not isinstance(value, tuple) or not all(isinstance(item, str) for item in value):
-        raise InvalidOption(name, f"{value!r} is not a tuple of str")
-
-
-def _checkChoice(each: Field[Any], value: object) -> None:
-    """Check a text that is one of a few."""
-    choices = each.metadata["choices"]
-    if not isinstance(value, str) or value not in choices:
-        raise InvalidOption(each.name, f"{value!r} is not one of {', '.join(choices)}")
-
-
-def _checkNumber(each: Field[Any], value: object, whole: bool) -> None:
-    """Check a number's kind, minimum and maximum."""
-    kind = "a whole number" if whole else "a number"
-    unit = each.metadata["unit"]
-    if unit:
-        kind += f" of {unit}"
-    allowed = int if whole else (int, float)
-    if isinstance(value, bool) or not isinstance(value, allowed):
-        raise InvalidOption(each.name, f"{value!r} is not {kind}")
-    if isinstance(value, float) and not math.isfinite(value):
-        raise InvalidOption(each.name, f"{value!r} is not finite")
-    minimum, maximum = each.metadata["minimum"], each.metadata["maximum"]
-    if minimum is not None and value < minimum:
-        raise InvalidOption(each.name, f"{value} is too little: at least {minimum}")
-    if maximum is not None and value > maximum:
-        raise InvalidOption(each.name, f"{value} is too much: at most {maximum}")

@@ -16,6 +16,7 @@ from .connection import Connection, State
 from .deflate import PreparedMessage
 from .errors import ConnectionClosed
 from .handshake import Request
+from .headers import ResponseHead
 from .sending import SendBuffer
 
 __all__ = ["Outgoing"]
@@ -27,6 +28,7 @@ class Outgoing:
     extensions: tuple[str, ...] = ()
     transport: Any
     request: Request
+    response: ResponseHead | None = None
     _clock: IReactorTime
     _connection: Connection | None = None
     _sending: SendBuffer

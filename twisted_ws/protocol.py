@@ -129,11 +129,15 @@ class WireProtocol(Outgoing, Liveness, Production, LineReceiver):
         pending, self._pendingBytes = self._pendingBytes, b""
         self.rawDataReceived(pending)
         self._callHook("negotiationFinished")
+        self._established()
         self._delivering = False
         self._sending.uncork()
         self._resumeProducer()
         self._goOn()
         self._watch()
+
+    def _established(self) -> None:
+        """The connection is open, and the application was told; messages come next."""
 
     # Receiving
 
@@ -189,7 +193,7 @@ class WireProtocol(Outgoing, Liveness, Production, LineReceiver):
             # The answer to our Close frame. The application may be waiting for just
             # this in a hook, with whenClosed(), so it cannot wait for the hook.
             self._sending.writeLast(b"")
-            self.transport.loseConnection()
+            self._endTCP()
         self._adjustReading()
 
     def _earlyData(self, data: bytes) -> None:
@@ -340,6 +344,8 @@ class WireProtocol(Outgoing, Liveness, Production, LineReceiver):
         self._slice = None
         if not self._events and self._connection is not None:
             self._events = self._connection.receive(b"")
+            if self.options.messageTimeout:
+                self._timeMessage(self._events)
         self._resume(Pause.SLICE)
 
     def _adjustReading(self) -> None:
@@ -478,11 +484,15 @@ class WireProtocol(Outgoing, Liveness, Production, LineReceiver):
         if self._connection.state is State.CLOSED:
             # The closing handshake is complete: nothing may follow from the peer.
             self._setEnd()
-            self.transport.loseConnection()
+            self._endTCP()
             # TLS goes on reading, for the peer's close_notify.
             self._adjustReading()
         else:
             self._linger()
+
+    def _endTCP(self) -> None:
+        """End the TCP connection, after a complete closing handshake."""
+        self.transport.loseConnection()
 
     def _linger(self) -> None:
         """End a connection on which the peer may be sending still.

@@ -29,7 +29,7 @@ from .handshake import (
 )
 from .headers import MalformedHead, RequestHead, parseRequestHead
 from .redaction import loggable, withoutQuery
-from .tls import isSecure
+from .tls import describeTLSError, isSecure
 
 __all__ = ["ServerProtocol"]
 
@@ -248,7 +248,7 @@ class ServerProtocol(DecidingProtocol):
             _log.info(
                 "TLS handshake with {peer} failed: {why}",
                 peer=self._peer(),
-                why=_describeTLSError(reason.value),
+                why=describeTLSError(reason.value),
             )
         super().connectionLost(reason)
         if self._successor is not None:
@@ -326,13 +326,3 @@ class _PageTransport:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
-
-
-def _describeTLSError(error: object) -> str:
-    """Say in words what OpenSSL found."""
-    arguments = getattr(error, "args", ())
-    entries = arguments[0] if arguments and isinstance(arguments[0], list) else []
-    reasons = ", ".join(str(entry[-1]) for entry in entries) or "connection closed"
-    if "http request" in reasons or "wrong version number" in reasons:
-        reasons += " (plaintext on a TLS port?)"
-    return loggable(reasons)

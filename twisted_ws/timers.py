@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import math
 from typing import Protocol
+from weakref import WeakValueDictionary
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
-__all__ = ["RESOLUTION", "Deadlines", "Watched"]
+__all__ = ["RESOLUTION", "Deadlines", "Watched", "sharedDeadlines"]
 
 _log = Logger()
 
@@ -122,3 +123,18 @@ class Deadlines:
             return
         if again is not None:
             self.watch(watched, again)
+
+
+# By the clock's id, which nothing else has as long as the value lives and holds it.
+_shared: WeakValueDictionary[int, Deadlines] = WeakValueDictionary()
+
+
+def sharedDeadlines(clock: IReactorTime) -> Deadlines:
+    """Give the deadlines that all clients on a clock have together.
+
+    :param clock: the reactor, or a ``Clock``
+    """
+    found = _shared.get(id(clock))
+    if found is None:
+        found = _shared[id(clock)] = Deadlines(clock)
+    return found

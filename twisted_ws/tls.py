@@ -1,4 +1,4 @@
-"""TLS for servers, through pyOpenSSL: contexts, a self-signed certificate, an endpoint.
+"""TLS through pyOpenSSL: contexts, certificates, endpoints, for servers and clients.
 
 The settings are those of RFC 9325 (recommendations for TLS): 1.2 and later, forward
 secrecy, no compression, no renegotiation.
@@ -31,13 +31,19 @@ from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from zope.interface import implementer
 
 from .errors import TLSConfigurationError
+from .redaction import loggable
 
 __all__ = [
     "TLSServerEndpoint",
+    "describeTLSError",
     "fingerprint",
+    "handOver",
     "isSecure",
     "loadContext",
     "peerCertificate",
+    "readChain",
+    "readKey",
+    "readPEM",
     "selfSignedContext",
 ]
 
@@ -65,6 +71,19 @@ def peerCertificate(transport: object) -> X509 | None:
     get = getattr(transport, "getPeerCertificate", None)
     certificate: X509 | None = None if get is None else get()
     return certificate
+
+
+def describeTLSError(error: object) -> str:
+    """Say in words what OpenSSL found.
+
+    :param error: an ``OpenSSL.SSL.Error``
+    """
+    arguments = getattr(error, "args", ())
+    entries = arguments[0] if arguments and isinstance(arguments[0], list) else []
+    reasons = ", ".join(str(entry[-1]) for entry in entries) or "connection closed"
+    if "http request" in reasons or "wrong version number" in reasons:
+        reasons += " (plaintext on a TLS port?)"
+    return loggable(reasons)
 
 
 def _makeContext() -> SSL.Context:
@@ -100,15 +119,15 @@ def loadContext(certificate: str, privateKey: str | None = None) -> SSL.Context:
     """
     keyArgument = "certificate" if privateKey is None else "private-key"
     keyPath = certificate if privateKey is None else privateKey
-    certificatePEM = _readPEM("certificate", certificate)
-    keyPEM = _readPEM(keyArgument, keyPath)
-    chain = _readChain(certificate, certificatePEM)
-    key = _readKey(keyArgument, keyPath, keyPEM)
+    certificatePEM = readPEM("certificate", certificate)
+    keyPEM = readPEM(keyArgument, keyPath)
+    chain = readChain(certificate, certificatePEM)
+    key = readKey(keyArgument, keyPath, keyPEM)
     context = _makeContext()
     try:
-        _give(context.use_certificate, chain[0], X509.from_cryptography)
+        handOver(context.use_certificate, chain[0], X509.from_cryptography)
         for each in chain[1:]:
-            _give(context.add_extra_chain_cert, each, X509.from_cryptography)
+            handOver(context.add_extra_chain_cert, each, X509.from_cryptography)
     except SSL.Error as error:
         # Well-formed, but OpenSSL will have none of it: a key or a digest too weak.
         reasons = ", ".join(str(entry[-1]) for entry in error.args[0])
@@ -117,7 +136,7 @@ def loadContext(certificate: str, privateKey: str | None = None) -> SSL.Context:
             f"OpenSSL refuses the certificate in {certificate}: {reasons}",
         ) from None
     try:
-        _give(context.use_privatekey, key, PKey.from_cryptography_key)
+        handOver(context.use_privatekey, key, PKey.from_cryptography_key)
         context.check_privatekey()
     except (SSL.Error, TypeError):
         # TypeError: a kind of key that no certificate has, such as X25519.
@@ -129,16 +148,30 @@ def loadContext(certificate: str, privateKey: str | None = None) -> SSL.Context:
     return context
 
 
-def _give(use: Any, thing: Any, wrap: Any) -> None:
+def handOver(use: Any, thing: Any, wrap: Any) -> Any:
     """Hand something of cryptography to pyOpenSSL, which took only classes of its own
-    before 24.3, and warns of them since."""
+    before 24.3, and warns of them since.
+
+    :param use: a method of pyOpenSSL
+    :param thing: a certificate or key of cryptography
+    :param wrap: makes pyOpenSSL's own of it
+    :returns: what was taken, the thing or its wrapping
+    """
     try:
         use(thing)
     except TypeError:
-        use(wrap(thing))
+        thing = wrap(thing)
+        use(thing)
+    return thing
 
 
-def _readPEM(argument: str, path: str) -> bytes:
+def readPEM(argument: str, path: str) -> bytes:
+    """Read a file.
+
+    :param argument: where its path comes from
+    :param path: its path
+    :raises TLSConfigurationError: it cannot be read
+    """
     try:
         return Path(path).read_bytes()
     except OSError as error:
@@ -146,24 +179,46 @@ def _readPEM(argument: str, path: str) -> bytes:
         raise TLSConfigurationError(argument, f"cannot read {path}: {reason}") from None
 
 
-def _readChain(path: str, pem: bytes) -> list[x509.Certificate]:
+def readChain(
+    path: str, pem: bytes, argument: str = "certificate"
+) -> list[x509.Certificate]:
+    """Read certificates.
+
+    :param path: of the file
+    :param pem: what is in it
+    :param argument: where the path comes from
+    :returns: at least one
+    :raises TLSConfigurationError: there is none, or one that cannot be read
+    """
     try:
         return x509.load_pem_x509_certificates(pem)
     except ValueError:
         raise TLSConfigurationError(
-            "certificate",
+            argument,
             f"{path} holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)",
         ) from None
 
 
-def _readKey(argument: str, path: str, pem: bytes) -> Any:
+def readKey(
+    argument: str,
+    path: str,
+    pem: bytes,
+    hint: str = "--private-key names the key's file",
+) -> Any:
+    """Read a private key.
+
+    :param argument: where the path comes from
+    :param path: of the file
+    :param pem: what is in it, certificates and parameters perhaps before the key
+    :param hint: where to name another file
+    :raises TLSConfigurationError: there is none, or one that cannot be used
+    """
     # Only the key's part: the file may hold certificates and parameters before it.
     found = _PRIVATE_KEY.search(pem)
     if found is None:
         raise TLSConfigurationError(
             argument,
-            f"{path} holds no private key in PEM form; --private-key names the key's "
-            f"file",
+            f"{path} holds no private key in PEM form; {hint}",
         )
     try:
         return serialization.load_pem_private_key(found[0], None)
@@ -214,8 +269,8 @@ def selfSignedContext() -> tuple[SSL.Context, x509.Certificate]:
         .sign(key, hashes.SHA256())
     )
     context = _makeContext()
-    _give(context.use_certificate, certificate, X509.from_cryptography)
-    _give(context.use_privatekey, key, PKey.from_cryptography_key)
+    handOver(context.use_certificate, certificate, X509.from_cryptography)
+    handOver(context.use_privatekey, key, PKey.from_cryptography_key)
     return context, certificate
 
 

@@ -23,10 +23,19 @@ from .interfaces import WebSocketProtocol, WebSocketTransport
 
 _log = Logger()
 
-__all__ = ["QUEUED_MESSAGES", "Handler", "HandlerProtocol", "WebSocket"]
+__all__ = [
+    "QUEUED_MESSAGES",
+    "QUEUED_SIZE",
+    "Handler",
+    "HandlerProtocol",
+    "QueueProtocol",
+    "WebSocket",
+]
 
 QUEUED_MESSAGES = 16
 """Messages that wait for ``receive()`` until reading pauses."""
+QUEUED_SIZE = 256 * 1024
+"""Bytes and characters that they may have together until then."""
 
 _GOOD_CODES = (CloseCode.NORMAL, CloseCode.GOING_AWAY, CloseCode.NO_STATUS)
 
@@ -39,8 +48,9 @@ class WebSocket:
     connection ends in any other way. As an async context manager it closes with 1000 at
     the end of the block, or 1011 if that raises.
 
-    Memory: beside what the connection itself may hold, ``QUEUED_MESSAGES`` messages and
-    those that came with the last of them in one segment of 64 KiB.
+    Memory: beside what the connection itself may hold, ``QUEUED_MESSAGES`` messages, or
+    fewer with ``QUEUED_SIZE`` bytes and characters together, and the one that goes over
+    it.
 
     :param transport: the connection
     """
@@ -49,6 +59,7 @@ class WebSocket:
         self.transport = transport
         """The connection, with everything that is not here."""
         self._queue: deque[str | bytes] = deque()
+        self._queuedSize = 0
         self._waiters: deque[Deferred[str | bytes]] = deque()
         self._paused = False
         self._discarding = False
@@ -82,7 +93,9 @@ class WebSocket:
         """
         waiter: Deferred[str | bytes] = Deferred(self._waiters.remove)
         if self._queue:
-            waiter.callback(self._queue.popleft())
+            message = self._queue.popleft()
+            self._queuedSize -= len(message)
+            waiter.callback(message)
             self._goOn()
         elif self._closed is not None:
             waiter.errback(Failure(self._closed))
@@ -101,19 +114,20 @@ class WebSocket:
                 raise StopAsyncIteration from None
             raise
 
-    async def send(self, message: str | bytes) -> None:
+    async def send(self, message: str | bytes, compress: bool | None = None) -> None:
         """Send a message, and wait while the peer does not read.
 
         :param message: str goes as text, bytes as binary
+        :param compress: as for :meth:`WebSocketTransport.sendTextMessage`
         :raises ConnectionClosed: the connection has ended
         :raises TypeError: neither str nor bytes
         """
         if self._closed is not None:
             raise self._closed
         if isinstance(message, str):
-            self.transport.sendTextMessage(message)
+            self.transport.sendTextMessage(message, compress)
         else:
-            self.transport.sendBytesMessage(message)
+            self.transport.sendBytesMessage(message, compress)
         if self.transport.bufferedAmount:
             await self.transport.whenDrained()
 
@@ -152,7 +166,7 @@ class WebSocket:
     # From the protocol
 
     def deliver(self, message: str | bytes) -> None:
-        """Queue a message that came; :class:`HandlerProtocol` calls it.
+        """Queue a message that came; :class:`QueueProtocol` calls it.
 
         :param message: the message
         """
@@ -162,7 +176,9 @@ class WebSocket:
             self._waiters.popleft().callback(message)
             return
         self._queue.append(message)
-        if len(self._queue) >= QUEUED_MESSAGES and not self._paused:
+        self._queuedSize += len(message)
+        isFull = len(self._queue) >= QUEUED_MESSAGES or self._queuedSize >= QUEUED_SIZE
+        if isFull and not self._paused:
             self._paused = True
             self.transport.pauseProducing()
 
@@ -171,10 +187,11 @@ class WebSocket:
         peer's Close frame stands behind it."""
         self._discarding = True
         self._queue.clear()
+        self._queuedSize = 0
         self._goOn()
 
     def finish(self, closed: ConnectionClosed) -> None:
-        """Note that the connection has ended; :class:`HandlerProtocol` calls it.
+        """Note that the connection has ended; :class:`QueueProtocol` calls it.
 
         :param closed: how
         """
@@ -192,28 +209,58 @@ Handler: TypeAlias = Callable[[WebSocket], Awaitable[object]]
 """An ``async def`` that serves one connection."""
 
 
-class HandlerProtocol(WebSocketProtocol):
+class QueueProtocol(WebSocketProtocol):
+    """Puts what comes into a :class:`WebSocket`."""
+
+    webSocket: WebSocket
+    """The connection, once it is open."""
+
+    def negotiationFinished(self) -> None:
+        """Make the WebSocket."""
+        self.webSocket = WebSocket(self.transport)
+
+    def textMessageReceived(self, message: str) -> None:
+        """Queue it.
+
+        :param message: the message
+        """
+        self.webSocket.deliver(message)
+
+    def bytesMessageReceived(self, data: bytes) -> None:
+        """Queue it.
+
+        :param data: the message
+        """
+        self.webSocket.deliver(data)
+
+    def connectionLost(self, reason: Failure) -> None:
+        """Tell who next receives or sends.
+
+        :param reason: how it ended
+        """
+        self.webSocket.finish(cast(ConnectionClosed, reason.value))
+
+
+class HandlerProtocol(QueueProtocol):
     """Runs a coroutine for a connection.
 
     :param handler: the coroutine function
     """
-
-    _webSocket: WebSocket
 
     def __init__(self, handler: Handler) -> None:
         self._handler = handler
 
     def negotiationFinished(self) -> None:
         """Start the handler. It is not waited for here: messages come meanwhile."""
-        self._webSocket = WebSocket(self.transport)
+        super().negotiationFinished()
         running = ensureDeferred(cast(Any, self._run()))
         running.addErrback(self._failed)
 
     async def _run(self) -> None:
         try:
-            await self._handler(self._webSocket)
+            await self._handler(self.webSocket)
         finally:
-            self._webSocket.discard()
+            self.webSocket.discard()
         self.transport.loseConnection()
 
     def _failed(self, failure: Failure) -> None:
@@ -227,24 +274,3 @@ class HandlerProtocol(WebSocketProtocol):
             "A WebSocket handler failed; the connection ends with 1011", failure
         )
         self.transport.loseConnection(1011, "internal error")
-
-    def textMessageReceived(self, message: str) -> None:
-        """Queue it.
-
-        :param message: the message
-        """
-        self._webSocket.deliver(message)
-
-    def bytesMessageReceived(self, data: bytes) -> None:
-        """Queue it.
-
-        :param data: the message
-        """
-        self._webSocket.deliver(data)
-
-    def connectionLost(self, reason: Failure) -> None:
-        """Tell the handler, when it next receives or sends.
-
-        :param reason: how it ended
-        """
-        self._webSocket.finish(cast(ConnectionClosed, reason.value))

@@ -1,4 +1,4 @@
-"""The command line: ``python -m tests.autobahn server``."""
+"""The command line: ``python -m tests.autobahn server``, or ``client``."""
 
 from __future__ import annotations
 
@@ -13,9 +13,12 @@ from pathlib import Path
 from types import FrameType
 
 from .cases import DEFAULT_CASES, splitPatterns
+from .client import runClient
 from .errors import NotInstalled, RunFailed
 from .report import Summary
-from .server import ServerRun, runServer
+from .running import Run
+from .server import runServer
+from .table import restructured
 from .wstest import findWstest, install
 
 #: The exit status for "skipped", as automake has it.
@@ -115,6 +118,24 @@ def _makeParser() -> argparse.ArgumentParser:
     )
     server.set_defaults(command=_testServer)
 
+    client = commands.add_parser(
+        "client",
+        parents=[testing],
+        help="test the client",
+        description="Test the client.",
+        epilog=_STATUS_HELP,
+    )
+    client.set_defaults(command=_testClient)
+
+    table = commands.add_parser(
+        "table",
+        help="print the documentation's table",
+        description="Print a table in reST of what runs have written with --json.",
+        epilog=_STATUS_HELP,
+    )
+    table.add_argument("summaries", nargs="+", type=Path, metavar="FILE")
+    table.set_defaults(command=_table)
+
     installer = commands.add_parser(
         "install",
         help="install the Testsuite",
@@ -132,34 +153,23 @@ def _makeParser() -> argparse.ArgumentParser:
 
 
 def _testServer(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    cases, exclude = _patterns(options.cases), _patterns(options.exclude)
+    return _test(options, environ, lambda run: runServer(run, _say, options.url))
 
-    def run(directory: Path, wstest: Path) -> Summary:
-        return runServer(
-            ServerRun(
-                wstest,
-                directory,
-                cases,
-                exclude,
-                options.timeout,
-                environ,
-                options.url,
-            ),
-            _say,
-        )
 
-    return _test(options, environ, run)
+def _testClient(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    return _test(options, environ, lambda run: runClient(run, _say))
 
 
 def _test(
     options: argparse.Namespace,
     environ: Mapping[str, str],
-    run: Callable[[Path, Path], Summary],
+    mode: Callable[[Run], Summary],
 ) -> int:
     """What every mode of testing does around its run.
 
-    :param run: called with the directory for reports and the Testsuite's program.
+    :param mode: does the run.
     """
+    cases, exclude = _patterns(options.cases), _patterns(options.exclude)
     wstest = findWstest(options.wstest, environ)
     if options.report:
         directory = options.report.absolute()
@@ -168,7 +178,7 @@ def _test(
         directory = Path(tempfile.mkdtemp(prefix="autobahn-"))
     keep = True
     try:
-        summary = run(directory, wstest)
+        summary = mode(Run(wstest, directory, cases, exclude, options.timeout, environ))
         print(f"\nAutobahn Testsuite {summary.version}\n\n{summary.asText()}")
         if options.json:
             options.json.write_text(summary.asJSON(), encoding="utf-8")
@@ -182,6 +192,11 @@ def _test(
             print(f"reports and logs: {directory}")
         else:
             shutil.rmtree(directory)
+
+
+def _table(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    _say("\n".join(restructured(options.summaries)))
+    return 0
 
 
 def _install(options: argparse.Namespace, environ: Mapping[str, str]) -> int:

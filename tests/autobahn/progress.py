@@ -10,7 +10,11 @@ from pathlib import Path
 
 from .cases import categoryOf, categoryTitle
 
-_VERSION = re.compile(r"Testsuite(?: Version)? ([0-9][0-9.]*)", re.IGNORECASE)
+# As a client it calls itself "Autobahn Testsuite Version", as a server "Autobahn
+# WebSocket".
+_VERSION = re.compile(
+    r"(?:Testsuite(?: Version)?|Autobahn WebSocket) ([0-9][0-9.]*)", re.IGNORECASE
+)
 _CASES = re.compile(r"Cases = (\[.*\])")
 _RUNNING = re.compile(r"Running test case ID ([0-9.]+) ")
 

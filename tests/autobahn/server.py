@@ -2,75 +2,33 @@
 
 from __future__ import annotations
 
-import json
-import os
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
-from .errors import RunFailed
-from .processes import Child, freePort, waitUntilListening
+from .processes import freePort, waitUntilListening
 from .progress import Progress
-from .report import Summary, readReport
-from .wstest import python2Environ
+from .report import Summary
+from .running import (
+    AGENT,
+    MAX_MESSAGE_SIZE,
+    START_TIMEOUT,
+    Run,
+    checkRunning,
+    follow,
+)
 
-#: What the server is called in the Testsuite's reports.
-AGENT = "twisted_ws"
-
-#: Category 9 sends messages of up to 16 MiB, exactly.
-MAX_MESSAGE_SIZE = 16 * 2**20
-
-#: How long the server may take to listen, in seconds.
-START_TIMEOUT = 30.0
-
-_ROOT = Path(__file__).resolve().parents[2]
-_LOG_NAME = "server.log"
-_POLL_INTERVAL = 0.2
+_SIDE = "server"
 
 
-@dataclass(frozen=True)
-class ServerRun:
-    """One run to be done.
-
-    :ivar wstest: the Testsuite's program.
-    :ivar directory: where reports, logs and the specification go; it exists.
-    :ivar cases: patterns of the cases to run.
-    :ivar exclude: patterns of cases not to run.
-    :ivar timeout: the longest the whole of it may take, in seconds.
-    :ivar environ: the environment of both children.
-    :ivar url: a server that is running already, or ``None`` to start ours.
-    """
-
-    wstest: Path
-    directory: Path
-    cases: Sequence[str]
-    exclude: Sequence[str]
-    timeout: float
-    environ: Mapping[str, str]
-    url: str | None = None
-
-
-def makeSpec(
-    url: str, directory: Path, cases: Sequence[str], exclude: Sequence[str]
-) -> dict[str, object]:
-    """Say what ``wstest`` is to do, in its own terms.
+def makeSpec(url: str) -> dict[str, object]:
+    """Say whom ``wstest`` is to test, in its own terms.
 
     :param url: the server to test.
-    :param directory: where reports go.
-    :param cases: patterns of the cases to run.
-    :param exclude: patterns of cases not to run.
-    :returns: what goes into the specification file.
+    :returns: what only this mode has in the specification file.
     """
-    return {
-        "outdir": str(directory),
-        "servers": [{"agent": AGENT, "url": url}],
-        "cases": list(cases),
-        "exclude-cases": list(exclude),
-        "exclude-agent-cases": {},
-    }
+    return {"servers": [{"agent": AGENT, "url": url}]}
 
 
 def serverCommand(port: int) -> list[str]:
@@ -105,84 +63,34 @@ def twistdCommand(python: Path) -> list[str]:
     return [str(python), "-c", "from twisted.scripts.twistd import run; run()"]
 
 
-def runServer(run: ServerRun, say: Callable[[str], None]) -> Summary:
+def runServer(
+    run: Run, say: Callable[[str], None], running: str | None = None
+) -> Summary:
     """Run the Testsuite against a server, and stop everything that was started.
 
     :param run: what is to be done.
     :param say: called with each line of progress.
+    :param running: the URL of a server that is there already, ``None`` to start ours.
     :returns: the results.
     :raises RunFailed: if there are none.
     """
-    # What an earlier run left must not pass for that of this one.
-    for name in ("index.json", _LOG_NAME):
-        (run.directory / name).unlink(missing_ok=True)
-    with _server(run) as url:
-        spec = makeSpec(url, run.directory, run.cases, run.exclude)
-        specPath = run.directory / "spec.json"
-        specPath.write_text(json.dumps(spec, indent=2), encoding="utf-8")
-        command = [str(run.wstest), "--mode", "fuzzingclient", "--spec", str(specPath)]
-        with Child(
-            "wstest",
-            command,
-            run.directory / "wstest.log",
-            python2Environ(run.environ),
-            run.directory,
-        ) as wstest:
-            progress = Progress(wstest.logPath, say)
-            _follow(wstest, progress, run.timeout)
-    if not progress.cases:
-        raise RunFailed(f"no case was run:{wstest.tail()}")
-    try:
-        results = readReport(run.directory, AGENT, progress.cases)
-    except RunFailed as error:
-        # wstest takes "connection refused" for a successful end of the run.
-        raise RunFailed(f"{error}; wstest said:{wstest.tail(3)}") from error
-    remarks = []
-    tracebacks = _countTracebacks(run.directory / _LOG_NAME)
-    if tracebacks:
-        # No peer should be able to bring one about.
-        remarks.append(f"the server logged {tracebacks} tracebacks, see {_LOG_NAME}")
-    return Summary("server", progress.version, results, remarks)
-
-
-def _countTracebacks(path: Path) -> int:
-    if not path.exists():
-        return 0
-    return path.read_text(encoding="utf-8", errors="replace").count("Traceback (most")
+    run.forget(_SIDE)
+    with (
+        _server(run, running) as url,
+        run.startWstest("fuzzingclient", makeSpec(url)) as wstest,
+    ):
+        progress = Progress(wstest.logPath, say)
+        follow(wstest, progress, run.timeout)
+    return run.results(_SIDE, progress, wstest)
 
 
 @contextmanager
-def _server(run: ServerRun) -> Iterator[str]:
-    if run.url:
-        yield run.url
+def _server(run: Run, running: str | None) -> Iterator[str]:
+    if running:
+        yield running
         return
     port = freePort()
-    # The tree that the runner is in is the one that is tested, installed or not.
-    path = [str(_ROOT), run.environ.get("PYTHONPATH", "")]
-    environ = {**run.environ, "PYTHONPATH": os.pathsep.join(filter(None, path))}
-    logPath = run.directory / _LOG_NAME
-    with Child(
-        "the server", serverCommand(port), logPath, environ, run.directory
-    ) as server:
+    with run.startOurs(_SIDE, serverCommand(port)) as server:
         waitUntilListening(server, port, START_TIMEOUT)
         yield f"ws://127.0.0.1:{port}"
-        if server.status is not None:
-            raise RunFailed(
-                f"the server ended with status {server.status} during the run:"
-                f"{server.tail()}"
-            )
-
-
-def _follow(wstest: Child, progress: Progress, timeout: float) -> None:
-    deadline = time.monotonic() + timeout
-    status = None
-    while status is None:
-        if time.monotonic() >= deadline:
-            raise RunFailed(
-                f"wstest was still in case {progress.current or '(none)'} after "
-                f"{timeout:g} s; see --timeout"
-            )
-        status = wstest.wait(_POLL_INTERVAL)
-        progress.update()
-    if status:
-        raise RunFailed(f"wstest ended with status {status}:{wstest.tail()}")
+        checkRunning(server)
