@@ -29,6 +29,7 @@ from twisted_ws.factory import WebSocketServerFactory
 from twisted_ws.frames import FIN, FrameDecoder, Opcode, encodeFrame
 from twisted_ws.interfaces import WebSocketProtocol, WebSocketTransport
 from twisted_ws.options import ServerOptions
+from twisted_ws.routes import Routes
 
 TRANSPORT_BUFFER = 64 * 1024
 KEY = b"dGhlIHNhbXBsZSBub25jZQ=="
@@ -563,6 +564,20 @@ class Server:
                 due.func(*due.args, **due.kw)
         for peer in self.peers:
             peer.pump()
+
+
+class RoutesServer(Server):
+    """A server with routes."""
+
+    def makeFactory(self, application: Any, **arguments: Any) -> Routes:
+        """Make the factory.
+
+        :param application: patterns and what they serve
+        :param arguments: for it
+        """
+        return Routes(
+            application, options=self.options, reactor=self.clock, **arguments
+        )
 
 
 # Applications

@@ -14,7 +14,7 @@ from twisted.web.server import Site
 
 from tests.support import (
     Recorder,
-    Server,
+    RoutesServer,
     WireTestCase,
     plainGet,
     request,
@@ -259,20 +259,6 @@ class MatchingTests(SynchronousTestCase):
             HandshakeRejected, Routes({}).protocolForRequest, requestFor("/")
         )
         self.assertEqual(refused.status, 404)
-
-
-class RoutesServer(Server):
-    """A server with routes."""
-
-    def makeFactory(self, application: Any, **arguments: Any) -> Routes:
-        """Make the factory.
-
-        :param application: patterns and what they serve
-        :param arguments: for it
-        """
-        return Routes(
-            application, options=self.options, reactor=self.clock, **arguments
-        )
 
 
 class ServingTests(WireTestCase):
