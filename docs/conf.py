@@ -33,7 +33,7 @@ nitpicky = True
 nitpick_ignore_regex = [
     (r"py:.*", r"twisted_ws\.\w+\._\w+"),
     (r"py:.*", r"(?!twisted_ws\b).*"),
-    (r"py:.*", r"twisted_ws\.(connection|server|timers|protocol)\..*"),
+    (r"py:.*", r"twisted_ws\.(connection|deciding|server|timers|protocol)\..*"),
 ]
 
 autodoc_default_options = {"members": True}

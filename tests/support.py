@@ -29,6 +29,7 @@ from twisted_ws.factory import WebSocketServerFactory
 from twisted_ws.frames import FIN, FrameDecoder, Opcode, encodeFrame
 from twisted_ws.interfaces import WebSocketProtocol, WebSocketTransport
 from twisted_ws.options import ServerOptions
+from twisted_ws.routes import Routes
 
 TRANSPORT_BUFFER = 64 * 1024
 KEY = b"dGhlIHNhbXBsZSBub25jZQ=="
@@ -496,10 +497,18 @@ class Server:
             if each in ServerOptions.__dataclass_fields__
         }
         self.options = ServerOptions(**limits)
-        self.factory = WebSocketServerFactory(
+        self.factory = self.makeFactory(application, **arguments)
+        self.peers: list[Peer] = []
+
+    def makeFactory(self, application: Any, **arguments: Any) -> WebSocketServerFactory:
+        """Make the factory.
+
+        :param application: for it
+        :param arguments: for it
+        """
+        return WebSocketServerFactory(
             application, self.options, reactor=self.clock, **arguments
         )
-        self.peers: list[Peer] = []
 
     def connect(
         self, peer: Any = CLIENT, *, secure: bool = False, bound: str = "192.0.2.1"
@@ -555,6 +564,20 @@ class Server:
                 due.func(*due.args, **due.kw)
         for peer in self.peers:
             peer.pump()
+
+
+class RoutesServer(Server):
+    """A server with routes."""
+
+    def makeFactory(self, application: Any, **arguments: Any) -> Routes:
+        """Make the factory.
+
+        :param application: patterns and what they serve
+        :param arguments: for it
+        """
+        return Routes(
+            application, options=self.options, reactor=self.clock, **arguments
+        )
 
 
 # Applications
@@ -685,6 +708,9 @@ class RecordingSuccessor:
 class WireTestCase(SynchronousTestCase):
     """Holds every connection to what is true of all of them, when its test is over."""
 
+    serverKind: type[Server] = Server
+    """What :meth:`serve` makes."""
+
     def setUp(self) -> None:
         """Note servers and recorders from now on."""
         self._servers: list[Server] = []
@@ -706,7 +732,7 @@ class WireTestCase(SynchronousTestCase):
             def application(_: object) -> Recorder:
                 return recorder
 
-        server = Server(application, **arguments)
+        server = self.serverKind(application, **arguments)
         self._servers.append(server)
         return server
 

@@ -380,7 +380,7 @@ class SendTests(WebSocketCase):
         async def answer(webSocket: WebSocket) -> None:
             await webSocket.send("x" * 100)
             await webSocket.send("x" * 100, compress=False)
-            await webSocket.send(b"x", compress=True)
+            await webSocket.send(b"x" * 20, compress=True)
 
         peer = self.handled(answer, "Sec-WebSocket-Extensions: permessage-deflate")
         frames = FrameDecoder(False, RSV1).feed(peer.response.body)

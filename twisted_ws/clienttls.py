@@ -41,9 +41,6 @@ __all__ = ["ClientTLS", "tlsFailure"]
 
 _log = Logger()
 
-# The opening handshake is HTTP/1.1 (RFC 7301).
-_ALPN = [b"http/1.1"]
-
 
 class ClientTLS:
     """How a client's connections over TLS are made.
@@ -84,12 +81,9 @@ class ClientTLS:
     def _makeVerifying(
         self, host: str, extra: dict[str, Any]
     ) -> IOpenSSLClientConnectionCreator:
-        return optionsForClientTLS(
-            host,
-            self._trust,
-            acceptableProtocols=_ALPN,
-            extraCertificateOptions=extra,
-        )
+        # ALPN is not offered: servers made with Twisted's own CertificateOptions answer
+        # it with an alert, and without it every server speaks HTTP/1.1.
+        return optionsForClientTLS(host, self._trust, extraCertificateOptions=extra)
 
     def _makeCreator(
         self, host: str, certificate: dict[str, Any]
@@ -102,7 +96,7 @@ class ClientTLS:
             "and change everything (dangerouslyDisableCertificateVerification)",
             host=host,
         )
-        options = CertificateOptions(acceptableProtocols=_ALPN, **extra)
+        options = CertificateOptions(**extra)
         return _UnverifiedConnections(options.getContext(), host)
 
 

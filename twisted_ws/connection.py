@@ -446,7 +446,8 @@ class Connection:
 
         :param text: any str that can be encoded in UTF-8
         :param compress: False sends it as it is; True compresses it, whatever its size;
-            None does so from ``compressionThreshold`` bytes on
+            None does so from ``compressionThreshold`` bytes on. Always as it is goes
+            one that would get no shorter.
         :returns: bytes for the peer, none once a Close frame was sent
         :raises TypeError: not a str
         :raises UnicodeEncodeError: a lone surrogate

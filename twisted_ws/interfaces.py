@@ -114,7 +114,8 @@ class WebSocketTransport(Protocol):
         :param compress: where compression was agreed, False sends this message without
             (it holds a secret beside what a stranger chose, say, or is a picture), and
             True compresses it however short it is; by default messages from
-            ``compressionThreshold`` bytes on are compressed
+            ``compressionThreshold`` bytes on are compressed. One that would get no
+            shorter is sent as it is.
         :raises TypeError: not a str
         :raises UnicodeEncodeError: a lone surrogate
         """
