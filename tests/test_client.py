@@ -314,6 +314,15 @@ class RedirectTests(ClientTestCase):
         line.send(response(302, "Location: http://other/"))
         self.assertIn("endpoint", str(self.failed(results, RedirectRefused)))
 
+    def test_hostThatTwistedRefuses(self) -> None:
+        """A redirect to a name that Twisted's endpoints take for none is one that is
+        not followed: the URL that was given is good."""
+        line, results = self.requested()
+        self.redirect(line, "//my_host/").fail(ValueError("invalid hostname: my_host"))
+        error = self.failed(results, RedirectRefused)
+        self.assertEqual(error.location, "//my_host/")
+        self.assertIn("my_host", str(error))
+
     def test_cancel(self) -> None:
         """Cancelling on the second connection closes that."""
         line, results = self.requested()

@@ -116,6 +116,8 @@ class _Opening:
         self._authorization: str | None = None
         self._proxyAuthorization: str | None = None
         self._redirects = 0
+        # Where the last redirect pointed, as sent.
+        self._location: str | None = None
         self._challenges = 0
 
     async def run(self) -> Any:
@@ -163,7 +165,11 @@ class _Opening:
         except ValueError as error:
             # Twisted's endpoints and TLS take no underscore in a name, for instance.
             protocol.giveUp()
-            raise InvalidURL(f"the URL's host: {loggable(error)}") from error
+            why = f"the URL's host: {loggable(error)}"
+            if self._location is not None:
+                # Nothing is wrong with the URL that the application gave.
+                raise RedirectRefused(self._location, why) from error
+            raise InvalidURL(why) from error
         except Exception as error:
             protocol.giveUp()
             place = self._url.authority.host
@@ -182,6 +188,7 @@ class _Opening:
         if self._redirects == self._options.maxRedirects:
             raise TooManyRedirects(location, self._redirects)
         self._redirects += 1
+        self._location = location
         if target.origin == self._url.origin:
             # Behind user and password that came with the first URL.
             target = target._replace(user=self._url.user, password=self._url.password)
