@@ -441,6 +441,21 @@ class ChallengeTests(ClientTestCase):
         line = self.remote.attempts[2].succeed()
         self.assertNotIn("authorization", line.fields)
 
+    def test_C04_notAsked(self) -> None:
+        """Who a redirect led to, on another origin, cannot ask for what the
+        application gives to the first one; the first one's own 401 behind a redirect
+        is answered."""
+        line, results = self.requested(answerChallenge=self.answer)
+        line.send(response(302, "Location: /login"))
+        line = self.remote.attempts[-1].succeed()
+        self.refuse(line)
+        self.assertEqual(len(self.asked), 1)
+        line = self.remote.attempts[-1].succeed()
+        line.send(response(302, "Location: //other/"))
+        self.refuse(self.remote.attempts[-1].succeed())
+        self.assertEqual(self.failed(results, HandshakeRefused).status, 401)
+        self.assertEqual(len(self.asked), 1)
+
     def test_proxy(self) -> None:
         """A proxy's 407 is answered likewise; the answer is for the proxy only."""
         seen: list[Any] = []

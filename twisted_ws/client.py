@@ -132,7 +132,9 @@ class _Opening:
             except Redirected as redirected:
                 self._follow(redirected.head)
             except HandshakeRefused as refused:
-                if refused.status != 401:
+                if refused.status != 401 or not self._trusted:
+                    # Another origin would be given what is for the one that the
+                    # application named.
                     raise
                 answer = await self._answer(401, refused.headers)
                 if answer is None:

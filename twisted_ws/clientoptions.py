@@ -111,7 +111,7 @@ class ClientOptions(Options):
     """Called with a :class:`~twisted_ws.clienthandshake.Challenge` when the server
     answers 401 or the proxy 407. Gives the value of the Authorization header for
     another try, or None to give up; may be a coroutine function, or return a
-    Deferred."""
+    Deferred. Not called for a 401 of another origin that a redirect leads to."""
 
     maxRedirects: int = knob(
         5,
