@@ -136,6 +136,13 @@ def _readTrustRoots(roots: Any) -> Any:
     if roots is None:
         return platformTrust()
     if not isinstance(roots, (str, os.PathLike)):
+        try:
+            # Tried now: later it would be a failed connection, worth another try.
+            CertificateOptions(trustRoot=roots)
+        except TypeError:
+            raise TLSConfigurationError(
+                "trustRoots", "neither a path nor what Twisted takes as a trustRoot"
+            ) from None
         return roots
     path = os.fspath(roots)
     chain = readChain(path, readPEM("trustRoots", path), "trustRoots")
