@@ -415,8 +415,8 @@ class ChallengeTests(ClientTestCase):
 
     def test_raises(self) -> None:
         """What the hook raises is the error; a value that cannot be sent is one."""
-        self.answers = [KeyError("x"), "a\r\nb"]
-        for kind in (KeyError, ValueError):
+        self.answers = [KeyError("x"), "a\r\nb", b"Bearer x"]
+        for kind in (KeyError, ValueError, TypeError):
             line, results = self.requested(answerChallenge=self.answer)
             self.refuse(line)
             self.failed(results, kind)
@@ -477,6 +477,34 @@ class ChallengeTests(ClientTestCase):
         line = self.remote.attempts[1].succeed()
         self.assertNotIn("authorization", line.fields)
         self.assertNotIn("proxy-authorization", line.fields)
+
+    def test_proxyAnswerOfNoStr(self) -> None:
+        """An answer that is no str is the hook's fault, not a failed connection, which
+        would be tried again and again."""
+        self.answers = [b"Basic x"]
+        results = self.connect(Recorder(), answerChallenge=self.answer)
+        self.remote.attempts[-1].fail(ProxyFailed("no", 407))
+        self.assertIn("answerChallenge", str(self.failed(results, TypeError)))
+
+    def test_C04_proxyAnswer(self) -> None:
+        """On the way to another origin, for which the environment may name another
+        proxy, the answer to a proxy's challenge is left behind; on the way to the same
+        one it is kept."""
+        seen: list[Any] = []
+        choose = WebSocketClientEndpoint.endpointFor
+
+        def endpointFor(*arguments: Any) -> Any:
+            seen.append(arguments[-1])
+            return choose(*arguments)
+
+        self.patch(client.WebSocketClientEndpoint, "endpointFor", endpointFor)
+        self.answers = ["Basic x"]
+        self.connect(Recorder(), answerChallenge=self.answer)
+        self.remote.attempts[-1].fail(ProxyFailed("no", 407))
+        for location in ("/same", "//other/"):
+            line = self.remote.attempts[-1].succeed()
+            line.send(response(302, f"Location: {location}"))
+        self.assertEqual(seen, [None, "Basic x", "Basic x", None])
 
     def test_proxyFails(self) -> None:
         """Other failures of a proxy are errors."""

@@ -219,8 +219,11 @@ class _Opening:
         result = answer(Challenge(self._url, status, headers, self._challenges))
         if isinstance(result, Deferred) or isawaitable(result):
             result = await _cancellable(asDeferred(result))
-        found: str | None = result
-        return found
+        if result is not None and not isinstance(result, str):
+            raise TypeError(
+                f"answerChallenge gives a str or None, not {type(result).__name__}"
+            )
+        return result
 
 
 @implementer(IStreamClientEndpoint)
