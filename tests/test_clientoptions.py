@@ -101,10 +101,14 @@ class ClientOptionsTests(SynchronousTestCase):
         ClientOptions(answerChallenge=print)
 
     def test_user(self) -> None:
-        """A password has a user, and that has no colon."""
+        """A password has a user, and that has no colon; neither has what Basic
+        authentication cannot say."""
         ClientOptions(user="u", password="p:p")
         self.refused(password="secret")
         self.refused(user="u:secret")
+        for bad in ("secret\r\n", "secret\0", "secret\x7f", "secret\ud800"):
+            self.refused(user=bad)
+            self.refused(user="u", password=bad)
 
     def test_verification(self) -> None:
         """Whom to trust, and to verify nothing, do not go together."""

@@ -20,6 +20,7 @@ from .knobs import (
 )
 from .options import Options
 from .proxyurls import parseProxyURL
+from .urls import checkCredentials
 
 __all__ = ["ClientOptions"]
 
@@ -206,10 +207,11 @@ class ClientOptions(Options):
             checkValue("origin", "Origin", self.origin)
         if self.password is not None and self.user is None:
             raise InvalidOption("password", "a password without user")
-        if self.user is not None and ":" in self.user:
-            raise InvalidOption(
-                "user", "a user with a colon, where the password begins"
-            )
+        if self.user is not None:
+            try:
+                checkCredentials(self.user, self.password or "")
+            except ValueError as error:
+                raise InvalidOption("user", f"user or password: {error}") from None
         if self.dangerouslyDisableCertificateVerification and (
             self.trustRoots is not None
         ):
