@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -97,7 +98,7 @@ class ClientOptionsTests(SynchronousTestCase):
             for value in (1, b"x", ("x",)):
                 self.refused(**{name: value})
         self.refused(origin="x\r\ny")
-        self.refused(answerChallenge=1)
+        self.refused(answerChallenge="Bearer secret")
         ClientOptions(answerChallenge=print)
 
     def test_user(self) -> None:
@@ -126,6 +127,7 @@ class ClientOptionsTests(SynchronousTestCase):
             password="secret",
             proxy="http://u:secret@p",
             clientCertificate="secret.pem",
+            answerChallenge=partial(print, "secret"),
         )
         self.assertNotIn("secret", repr(made))
         self.assertIn("maxRedirects=5", repr(made))

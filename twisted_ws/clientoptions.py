@@ -107,6 +107,7 @@ class ClientOptions(Options):
     answerChallenge: Any = knob(
         None,
         "A function that answers when the server or a proxy asks who is there.",
+        secret=True,
         check=checkCallable,
     )
     """Called with a :class:`~twisted_ws.clienthandshake.Challenge` when the server
