@@ -351,7 +351,7 @@ class WebSocketClientEndpoint:
                 headers=headers,
             )
         except ValueError as error:
-            raise ProxyFailed(f"the proxy cannot be used: {error}") from None
+            raise ProxyFailed(f"the proxy cannot be used: {error}") from error
 
     def __repr__(self) -> str:
         return f"<WebSocketClientEndpoint {self.url}>"
