@@ -135,10 +135,15 @@ class ReachingTests(ClientTestCase):
         """An endpoint that raises is an endpoint that fails."""
 
         class Broken:
-            def connect(self, _: object) -> None:
-                raise RuntimeError("broken")
+            def __init__(self, error: Exception) -> None:
+                self.error = error
 
-        self.failed(self.connect(Recorder(), endpoint=Broken()), ConnectFailed)
+            def connect(self, _: object) -> None:
+                raise self.error
+
+        for error in (RuntimeError("broken"), ValueError("broken")):
+            results = self.connect(Recorder(), endpoint=Broken(error))
+            self.assertIn("broken", str(self.failed(results, ConnectFailed)))
 
     def test_hostThatTwistedRefuses(self) -> None:
         """A name that Twisted's endpoints take for none is an invalid URL."""

@@ -167,6 +167,11 @@ class _Opening:
         except ValueError as error:
             # Twisted's endpoints and TLS take no underscore in a name, for instance.
             protocol.giveUp()
+            if self._endpoint.isFixed:
+                # Not ours, and the URL is not what it dislikes.
+                raise ConnectFailed(
+                    f"the endpoint cannot connect: {loggable(error)}", error
+                ) from error
             why = f"the URL's host: {loggable(error)}"
             if self._location is not None:
                 # Nothing is wrong with the URL that the application gave.
