@@ -13,10 +13,13 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any
 
+from twisted.internet.task import deferLater
+
+from tests.clients import reactor
 from tests.processes import PATIENCE, environment
 from twisted_ws.lineedit import cellsOf
 
@@ -39,6 +42,18 @@ def clientEnvironment(**variables: str) -> dict[str, str]:
         if not name.lower().endswith("_proxy")
     }
     return {**found, "TERM": "xterm", "NO_COLOR": "1", **variables}
+
+
+async def until(condition: Callable[[], object], what: str) -> None:
+    """Let the reactor turn until something is so.
+
+    :param condition: whether it is so
+    :param what: for the message when it never is
+    """
+    deadline = reactor.seconds() + PATIENCE
+    while not condition():
+        assert reactor.seconds() < deadline, f"never happened: {what}"
+        await deferLater(reactor, 0.005)
 
 
 class Screen:
@@ -131,9 +146,9 @@ class Terminal:
 
     def __init__(self, columns: int = 80, rows: int = 24) -> None:
         self.master, self.slave = pty.openpty()
+        self.screen = Screen(columns)
         self.resize(columns, rows)
         self.before = termios.tcgetattr(self.slave)
-        self.screen = Screen(columns)
         self.output = ""
         """All that was written to it."""
         self._undecoded = b""
@@ -158,6 +173,7 @@ class Terminal:
         """
         size = struct.pack("HHHH", rows, columns, 0, 0)
         fcntl.ioctl(self.slave, termios.TIOCSWINSZ, size)
+        self.screen.columns = columns or 80
 
     @property
     def isRaw(self) -> bool:
