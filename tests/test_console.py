@@ -32,16 +32,16 @@ class Conversation:
 
     :param terminal: the terminal
     :param streams: standard streams
-    :param whole: as for the console
     :param environment: variables
+    :param whole: as for the console
     """
 
     def __init__(
         self,
         terminal: Terminal,
         streams: Streams,
+        environment: dict[str, str],
         whole: bool = False,
-        **environment: str,
     ) -> None:
         self.terminal = terminal
         self.lines: list[bytes] = []
@@ -99,7 +99,7 @@ async def talking(
     streams = Streams(terminal.slave, output, terminal.slave)
     if environment is None:
         environment = {"TERM": "xterm", "NO_COLOR": "1"}
-    conversation = Conversation(terminal, streams, **environment)
+    conversation = Conversation(terminal, streams, environment)
     conversation.console.begin()
     try:
         yield conversation
@@ -276,12 +276,10 @@ async def test_controlD() -> None:
     another."""
     async with talking() as conversation:
         await conversation.type("a\x01\x04", ">|")
-        assert not conversation.ends
         conversation.terminal.type("\x04\x04x")
         await until(lambda: conversation.ends, "the end")
         await deferTurns()
-        assert conversation.ends == 1
-        assert conversation.lines == []
+        assert (conversation.ends, conversation.lines) == (1, [])
 
 
 async def deferTurns() -> None:
@@ -420,7 +418,7 @@ async def piping(whole: bool = False) -> AsyncIterator[tuple[Pipes, Conversation
     """Have a console between pipes."""
     pipes = Pipes()
     terminal: Any = None
-    conversation = Conversation(terminal, pipes.streams, whole, TERM="xterm")
+    conversation = Conversation(terminal, pipes.streams, {"TERM": "xterm"}, whole)
     conversation.console.begin()
     try:
         yield pipes, conversation
