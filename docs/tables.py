@@ -18,6 +18,7 @@ from typing import Any
 import twisted_ws
 from tests.test_layers import PROGRAMS, PURE, TWISTED
 from twisted_ws import tap
+from twisted_ws.clientoptions import ClientOptions
 from twisted_ws.closing import CloseCode, describeCode, isLegalOnWire
 from twisted_ws.options import Options, ServerOptions
 
@@ -55,6 +56,8 @@ def readable(value: Any, unit: str = "") -> str:
     :param value: the default
     :param unit: ``bytes``, ``seconds`` or nothing
     """
+    if value is None:
+        return "none"
     if isinstance(value, tuple):
         return "none" if not value else ", ".join(value)
     if isinstance(value, bool):
@@ -74,6 +77,25 @@ def readableSize(size: int) -> str:
         return f"{size} bytes"
     name, one = ("MiB", KIB * KIB) if size >= KIB * KIB else ("KiB", KIB)
     return f"{size / one:.3g} {name}"
+
+
+def clientOptionTable() -> Iterator[str]:
+    """Every field of ClientOptions, with its default and least value."""
+    rows = []
+    for each in fields(ClientOptions):
+        owner = "clientoptions.ClientOptions"
+        if each.name in Options.__annotations__:
+            owner = "options.Options"
+        minimum, unit = each.metadata["minimum"], each.metadata["unit"]
+        rows.append(
+            (
+                f":attr:`~twisted_ws.{owner}.{each.name}`",
+                readable(each.default, unit),
+                "" if minimum is None else readable(minimum, unit),
+                each.metadata["summary"],
+            )
+        )
+    return listTable(("Field", "Default", "Least", "What it is"), rows)
 
 
 def optionTable() -> Iterator[str]:
@@ -220,6 +242,7 @@ def testsOf(row: str) -> list[str]:
 TABLES = {
     function.__name__: function
     for function in (
+        clientOptionTable,
         closeCodeTable,
         flagList,
         memoryTable,

@@ -14,18 +14,26 @@ from twisted_ws.closing import isLegalOnWire
 from twisted_ws.errors import (
     RESPONSE_FRAMING,
     BadHandshake,
+    ConnectFailed,
     ConnectionClosed,
     ConnectionFailed,
     HandshakeError,
+    HandshakeRefused,
     HandshakeRejected,
+    HandshakeTimeout,
+    InvalidHandshake,
     InvalidOption,
     InvalidPayload,
     MessageTooBig,
     PolicyViolation,
     ProtocolError,
+    ProxyFailed,
+    RedirectRefused,
     TLSConfigurationError,
+    TooManyRedirects,
     WebSocketError,
 )
+from twisted_ws.headers import Headers
 
 _TREE_LINE = re.compile(r"    ([│├└─ ]*)(\w+)(?: \((\w+)\))?(?: +(.*))?")
 
@@ -231,6 +239,67 @@ class ConnectionClosedTests(SynchronousTestCase):
         )
         self.assertEqual(closed.args, (1001, "bye", True))
         self.assertEqual(ConnectionClosed(1006).args, (1006, "", False))
+
+
+class ClientErrorTests(SynchronousTestCase):
+    """What a client is told."""
+
+    def test_refused(self) -> None:
+        """A refusal has the response; its text has the server's words escaped, or the
+        status's own."""
+        headers = Headers({"A": "b"})
+        error = HandshakeRefused(403, headers, b"body", "Go away\x9b", True)
+        self.assertEqual(
+            (error.status, error.body, error.truncated), (403, b"body", True)
+        )
+        self.assertIs(error.headers, headers)
+        self.assertEqual(error.reason, "Go away\x9b")
+        self.assertEqual(str(error), "the server answered 403 Go away\\x9b")
+        error = HandshakeRefused(404, headers)
+        self.assertEqual(str(error), "the server answered 404 Not Found")
+        self.assertEqual((error.body, error.truncated), (b"", False))
+        self.assertEqual(str(HandshakeRefused(999, headers)), "the server answered 999")
+
+    def test_others(self) -> None:
+        """The others say what happened, and where it can be changed."""
+        invalid = InvalidHandshake("Upgrade", "it has none")
+        self.assertEqual((invalid.what, invalid.why), ("Upgrade", "it has none"))
+        self.assertIn("it has none", str(invalid))
+        timeout = HandshakeTimeout("openTimeout", 30.0, "connecting")
+        self.assertEqual(
+            (timeout.option, timeout.seconds, timeout.stage),
+            ("openTimeout", 30, "connecting"),
+        )
+        self.assertEqual(
+            str(timeout), "connecting: not done in 30 seconds, see openTimeout"
+        )
+        redirect = RedirectRefused("ws://secret", "out of TLS")
+        self.assertEqual(
+            (redirect.location, redirect.why), ("ws://secret", "out of TLS")
+        )
+        self.assertNotIn("secret", str(redirect))
+        many = TooManyRedirects("ws://secret", 5)
+        self.assertEqual(many.location, "ws://secret")
+        self.assertIn("5", str(many))
+        self.assertIn("maxRedirects", str(many))
+
+    def test_causes(self) -> None:
+        """What there was before is the cause."""
+        cause = OSError("x")
+        error = ConnectFailed("no network", cause)
+        self.assertIs(error.__cause__, cause)
+        self.assertEqual((error.why, str(error)), ("no network", "no network"))
+        self.assertIsNone(ConnectFailed("no network").__cause__)
+
+    def test_proxy(self) -> None:
+        """A proxy's refusal has what the proxy said."""
+        plain = ProxyFailed("no tunnel")
+        self.assertEqual((plain.status, plain.reply, plain.body), (None, None, b""))
+        self.assertEqual((len(plain.headers), plain.wantsCredentials), (0, False))
+        headers = Headers({"A": "b"})
+        asked = ProxyFailed("who", 407, headers, b"x")
+        self.assertTrue(asked.wantsCredentials)
+        self.assertIs(asked.headers, headers)
 
 
 class ConfigurationErrorTests(SynchronousTestCase):

@@ -134,13 +134,24 @@ def running(
 
 @contextlib.contextmanager
 def serving(
-    *options: str, environment: Mapping[str, str] | None = None
+    *options: str,
+    environment: Mapping[str, str] | None = None,
+    listen: str = "tcp:0:interface=127.0.0.1",
 ) -> Iterator[int]:
     """Run ``twistd websocket`` on a free port of loopback for the time of a block."""
     command = [sys.executable, "-c", TWISTD, "-n", "--pidfile=", "websocket"]
-    listen = ["--listen", "tcp:0:interface=127.0.0.1"]
-    with running([*command, *listen, *options], environment) as child:
+    with running([*command, "--listen", listen, *options], environment) as child:
         yield int(child.find(_LISTENING)[1])
+
+
+def program(name: str, *arguments: str) -> contextlib.AbstractContextManager[Child]:
+    """Run an example that is a program, for the time of a block."""
+    return running([sys.executable, "-m", f"docs.examples.{name}", *arguments])
+
+
+def url(port: int) -> str:
+    """Give the URL of a server on a port of loopback."""
+    return f"ws://127.0.0.1:{port}/"
 
 
 def connect(port: int, path: str = "/", **arguments: Any) -> WebSocketsClient:
@@ -300,6 +311,57 @@ class MembersTests(SynchronousTestCase):
                 client.send("hello")
                 self.assertEqual(client.recv(PATIENCE), "ada says hello")
             self.assertEqual(refusal(port).status, 401)
+
+
+class ClientTests(SynchronousTestCase):
+    """docs/examples/client.py, follower.py and watcher.py."""
+
+    def test_client(self) -> None:
+        """It prints what comes back, or why there is no connection."""
+        with (
+            serving() as port,
+            program("client", url(port), "one", "two") as child,
+        ):
+            child.find(re.compile("^one$"))
+            child.find(re.compile("^two$"))
+        with program("client", url(freePort()), "one") as child:
+            child.find(re.compile("No connection: .*refused"))
+        with (
+            serving("--protocol", "docs.examples.members.Members") as port,
+            program("client", url(port), "one") as child,
+        ):
+            child.find(re.compile("answered 401 Unauthorized"))
+
+    def test_follower(self) -> None:
+        """It prints the feed, connects again when the server has been away, and gives
+        up when it is not wanted."""
+        port = freePort()
+        with program("follower", f"{url(port)}?name=follower") as child:
+            chat = ("--protocol", "docs.examples.chat.Chat")
+            for _ in range(2):
+                child.lines.clear()
+                with serving(*chat, listen=f"tcp:{port}:interface=127.0.0.1"):
+                    child.find(re.compile("^Connected$"))
+                    child.find(re.compile("follower has come"))
+                child.find(re.compile("^The server has closed$"))
+            child.lines.clear()
+            members = ("--protocol", "docs.examples.members.Members")
+            with serving(*members, listen=f"tcp:{port}:interface=127.0.0.1"):
+                child.find(re.compile("Giving up: .* 401"))
+
+    def test_watcher(self) -> None:
+        """It greets, and prints the answer and the end."""
+        with serving("--protocol", "docs.examples.members.Members") as port:
+            child = self.watcher(port)
+            child.find(re.compile("^ada says hello$"))
+        child.find(re.compile("code 1001"))
+
+    def watcher(self, port: int) -> Child:
+        """Run watcher.py to the end of the test."""
+        address = f"{url(port)}?token=secret-of-ada"
+        child = Child([sys.executable, "-m", "docs.examples.watcher", address])
+        self.addCleanup(child.stop)
+        return child
 
 
 class AuthenticationTests(SynchronousTestCase):

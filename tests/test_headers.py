@@ -1,4 +1,4 @@
-"""Header fields, lists, parameters, request heads."""
+"""Header fields, lists, parameters, heads of messages."""
 
 # The assertions of trial have no types.
 # mypy: allow-untyped-calls
@@ -19,6 +19,7 @@ from twisted_ws.headers import (
     RequestHead,
     isToken,
     parseRequestHead,
+    parseResponseHead,
     splitList,
     splitParameters,
     statusPhrase,
@@ -449,6 +450,47 @@ class RequestHeadTests(SynchronousTestCase):
         self.assertTrue(isToken(head.method))
         # The container's own check finds nothing, and changes nothing.
         self.assertEqual(Headers(head.headers), head.headers)
+
+
+class ResponseHeadTests(SynchronousTestCase):
+    """``parseResponseHead``."""
+
+    def test_parts(self) -> None:
+        """Version, status, reason and fields are found; a reason may be missing, with
+        the space before it."""
+        for line, expected in (
+            (b"HTTP/1.1 101 Switching Protocols", ((1, 1), 101, "Switching Protocols")),
+            (b"HTTP/1.0 200 ", ((1, 0), 200, "")),
+            (b"HTTP/1.1 999", ((1, 1), 999, "")),
+            (b"HTTP/1.1 404 \xe4\t!  ", ((1, 1), 404, "\xe4\t!  ")),
+        ):
+            head = parseResponseHead([line, b"A:  b ", b"a: c"])
+            self.assertEqual((head.version, head.status, head.reason), expected)
+            self.assertEqual(head.headers.getAll("A"), ["b", "c"])
+
+    def test_C03_malformed(self) -> None:
+        """What is not plainly a status line, or a header line, is refused."""
+        for line in (
+            b"",
+            b"HTTP/1.1",
+            b"HTTP/1.1 ",
+            b"HTTP/1.1 20 OK",
+            b"HTTP/1.1 2000 OK",
+            b"HTTP/1.1 099 OK",
+            b"HTTP/1.1  200 OK",
+            b"HTTP/1.1 200OK",
+            b"HTTP/11 200 OK",
+            b"http/1.1 200 OK",
+            b"ICY 200 OK",
+            b" HTTP/1.1 200 OK",
+            b"HTTP/1.1 200 O\x00K",
+            b"HTTP/1.1 200 O\rK",
+        ):
+            self.assertRaises(MalformedHead, parseResponseHead, [line])
+        for line in (b" folded", b"A : b", b"A", b": b", b"A: \x00", b"A\x85: b"):
+            self.assertRaises(
+                MalformedHead, parseResponseHead, [b"HTTP/1.1 200 OK", line]
+            )
 
 
 class SplitListTests(SynchronousTestCase):

@@ -22,6 +22,7 @@ PURE = (
     "closing",
     "knobs",
     "options",
+    "clientoptions",
     "frames",
     "connection",
     "handshake",
@@ -42,7 +43,7 @@ TWISTED = (
     "pages",
     "clientprotocol",
     "client",
-    "reconnecting",
+    "reconnection",
 )
 PROGRAMS = (
     "service",

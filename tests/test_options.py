@@ -14,16 +14,18 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_ws import options
+from twisted_ws import clientoptions, options
+from twisted_ws.clientoptions import ClientOptions
 from twisted_ws.errors import InvalidOption, WebSocketError
 from twisted_ws.options import Options, ServerOptions
 from twisted_ws.origins import Authority, Origin
 
-# Every class of options that the module defines.
+# Every class of options that there is.
 CLASSES: list[type[Options]] = [
     value
-    for value in vars(options).values()
-    if isinstance(value, type) and issubclass(value, Options)
+    for module in (options, clientoptions)
+    for value in vars(module).values()
+    if isinstance(value, type) and value.__module__ == module.__name__
 ]
 # Numbers that are one another's bounds: what else to set for a small value.
 SMALL_WITH: dict[str, dict[str, Any]] = {
@@ -31,13 +33,23 @@ SMALL_WITH: dict[str, dict[str, Any]] = {
 }
 HUGE = 10**400
 
-SOURCE = Path(options.__file__).read_text(encoding="utf-8")
+SOURCES = [
+    Path(str(module.__file__)).read_text(encoding="utf-8")
+    for module in (options, clientoptions)
+]
 
 
 def everyField() -> Iterator[tuple[type[Options], dataclasses.Field[Any]]]:
     """Give each class of options with each of its fields."""
     for each in CLASSES:
         for field in dataclasses.fields(each):
+            yield each, field
+
+
+def plainFields() -> Iterator[tuple[type[Options], dataclasses.Field[Any]]]:
+    """Give those whose values are checked by what their defaults are."""
+    for each, field in everyField():
+        if field.metadata["check"] is None:
             yield each, field
 
 
@@ -62,7 +74,7 @@ class FieldTests(SynchronousTestCase):
 
     def test_classes(self) -> None:
         """There is something to look at."""
-        self.assertTrue({Options, ServerOptions} <= set(CLASSES))
+        self.assertTrue({Options, ServerOptions, ClientOptions} <= set(CLASSES))
 
     def test_defaults(self) -> None:
         """Every field has a default, and the defaults go together."""
@@ -102,7 +114,7 @@ class FieldTests(SynchronousTestCase):
     def test_docstrings(self) -> None:
         """Behind every field stands its docstring, in whole sentences."""
         seen = set()
-        for node in ast.parse(SOURCE).body:
+        for node in (node for text in SOURCES for node in ast.parse(text).body):
             if not isinstance(node, ast.ClassDef):
                 continue
             for name, text in docstringsOfFields(node).items():
@@ -115,7 +127,7 @@ class FieldTests(SynchronousTestCase):
         """A field's annotation is the kind that its default shows, which is what values
         are checked against."""
         kinds = {"bool": bool, "int": int, "float": float, "tuple[str, ...]": tuple}
-        for each, field in everyField():
+        for each, field in plainFields():
             self.assertIs(
                 type(field.default),
                 kinds[str(field.type)],
@@ -124,7 +136,7 @@ class FieldTests(SynchronousTestCase):
 
     def test_minimums(self) -> None:
         """Every number has a minimum, which works; what is below it does not."""
-        for each, field in everyField():
+        for each, field in plainFields():
             if isinstance(field.default, bool | tuple):
                 continue
             where = f"{each.__name__}.{field.name}"
@@ -178,7 +190,7 @@ class FieldTests(SynchronousTestCase):
             # A lone text would be taken letter by letter.
             tuple: (True, 0, 1.0, "", "a", (1,), ("a", None), ("a", b"b"), (("a",),)),
         }
-        for each, field in everyField():
+        for each, field in plainFields():
             for value in (*anything, *wrong[type(field.default)]):
                 self.invalid(each, field.name, value)
 

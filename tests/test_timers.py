@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Callable
 
 from hypothesis import given, settings
@@ -12,7 +14,7 @@ from hypothesis import strategies as st
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_ws.timers import RESOLUTION, Deadlines
+from twisted_ws.timers import RESOLUTION, Deadlines, sharedDeadlines
 
 TIMES = st.floats(0, 60, allow_nan=False)
 
@@ -276,6 +278,23 @@ class DeadlinesTests(SynchronousTestCase):
         self.clock.advance(1000)
         self.assertEqual(order, [0, 1, 2, 3])
         self.assertEqual(self.calls(), [])
+
+
+class SharedTests(SynchronousTestCase):
+    """``sharedDeadlines``."""
+
+    def test_oneForAClock(self) -> None:
+        """All who ask for the deadlines on a clock get the same, and nobody keeps
+        them."""
+        clock, other = Clock(), Clock()
+        shared = sharedDeadlines(clock)
+        self.assertIs(sharedDeadlines(clock), shared)
+        self.assertIsNot(sharedDeadlines(other), shared)
+        kept = weakref.ref(shared)
+        del shared
+        gc.collect()
+        self.assertIsNone(kept())
+        self.assertIsNotNone(sharedDeadlines(clock))
 
 
 def bucketOf(seen: float) -> float:

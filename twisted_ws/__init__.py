@@ -8,6 +8,7 @@ Twisted endpoint can listen with, or to :class:`WebSocketClientEndpoint`. Corout
 
 from .client import WebSocketClientEndpoint, connect
 from .clienthandshake import Challenge
+from .clientoptions import ClientOptions
 from .closing import CloseCode
 from .errors import (
     CertificateRefused,
@@ -31,8 +32,8 @@ from .factory import ApplicationFactory, WebSocketServerFactory
 from .handshake import Request
 from .headers import Headers, ResponseHead
 from .interfaces import WebSocketProtocol, WebSocketTransport
-from .options import ClientOptions, ServerOptions
-from .reconnecting import Backoff, isWorthRetrying, reconnecting
+from .options import ServerOptions
+from .reconnection import Backoff, isWorthRetrying, reconnecting
 from .service import WebSocketService
 from .tls import TLSServerEndpoint, loadContext, selfSignedContext
 from .websocket import HandlerProtocol, WebSocket

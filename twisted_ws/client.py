@@ -2,7 +2,7 @@
 
 An :class:`_Opening` is one way to a connection: it reaches the server, follows
 redirects and answers challenges, each on a TCP connection of its own, which is a
-:class:`twisted_ws.clientprotocol.ClientProtocol`.
+``ClientProtocol``.
 
 When a Deferred is cancelled, what was opened for it is closed.
 """
@@ -14,13 +14,13 @@ from typing import Any, NoReturn
 
 from twisted.internet.defer import CancelledError, Deferred, ensureDeferred
 from twisted.internet.endpoints import HostnameEndpoint
-from twisted.internet.error import ConnectingCancelledError
 from twisted.internet.interfaces import IAddress, IStreamClientEndpoint
 from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 from zope.interface import implementer
 
 from .clienthandshake import Challenge, ClientHandshake, redirectTarget
+from .clientoptions import ClientOptions
 from .clientprotocol import ClientProtocol, Redirected
 from .clienttls import ClientTLS
 from .errors import (
@@ -28,6 +28,7 @@ from .errors import (
     HandshakeError,
     HandshakeRefused,
     HandshakeTimeout,
+    InvalidURL,
     ProxyFailed,
     RedirectRefused,
     TooManyRedirects,
@@ -35,7 +36,6 @@ from .errors import (
 from .factory import Application, checkApplication
 from .headers import Headers, ResponseHead
 from .interfaces import asDeferred
-from .options import ClientOptions
 from .redaction import loggable
 from .urls import WebSocketURL, parseURL
 from .websocket import QueueProtocol, WebSocket
@@ -66,6 +66,32 @@ class _OneConnection(Factory):
         :param addr: the server's address
         """
         return self._one
+
+
+def _cancellable(running: Deferred[Any]) -> Deferred[Any]:
+    """Give a Deferred like another one, but that always says that it was cancelled if
+    it was: Twisted's endpoints then tell of a failed connection or an unknown name.
+
+    :param running: belongs to the new one
+    """
+    wasCancelled = False
+
+    def cancel(_: object) -> None:
+        nonlocal wasCancelled
+        wasCancelled = True
+        try:
+            running.cancel()
+        except Exception:
+            # It fires all the same.
+            _log.failure("Cancelling {running}", running=running)
+
+    def fired(result: Any) -> None:
+        if not wasCancelled:
+            waiting.callback(result)
+
+    waiting: Deferred[Any] = Deferred(cancel)
+    running.addBoth(fired)
+    return waiting
 
 
 class _Opening:
@@ -100,9 +126,6 @@ class _Opening:
                 return await self._tryOnce()
             except Redirected as redirected:
                 self._follow(redirected.head)
-            except ConnectingCancelledError:
-                # What Twisted's endpoints say when they are cancelled.
-                raise CancelledError() from None
             except HandshakeRefused as refused:
                 if refused.status != 401:
                     raise
@@ -130,10 +153,14 @@ class _Opening:
             endpoint = self._endpoint.endpointFor(
                 self._url, self._trusted, self._proxyAuthorization
             )
-            await endpoint.connect(_OneConnection(protocol))
-        except (HandshakeError, CancelledError, ConnectingCancelledError):
+            await _cancellable(endpoint.connect(_OneConnection(protocol)))
+        except (HandshakeError, CancelledError):
             protocol.giveUp()
             raise
+        except ValueError as error:
+            # Twisted's endpoints and TLS take no underscore in a name, for instance.
+            protocol.giveUp()
+            raise InvalidURL(f"the URL's host: {loggable(error)}") from error
         except Exception as error:
             protocol.giveUp()
             place = self._url.authority.host
@@ -177,7 +204,7 @@ class _Opening:
         self._challenges += 1
         result = answer(Challenge(self._url, status, headers, self._challenges))
         if isinstance(result, Deferred) or isawaitable(result):
-            result = await asDeferred(result)
+            result = await _cancellable(asDeferred(result))
         found: str | None = result
         return found
 
@@ -291,7 +318,9 @@ def connect(
     *,
     endpoint: IStreamClientEndpoint | None = None,
 ) -> Deferred[WebSocket]:
-    """Open a connection, for a coroutine::
+    """Open a connection, for a coroutine.
+
+    Such as this::
 
         async with await connect(reactor, "wss://example.com/feed") as webSocket:
             async for message in webSocket:

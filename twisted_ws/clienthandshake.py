@@ -15,11 +15,11 @@ from datetime import timezone
 from email.utils import parsedate_to_datetime
 from typing import cast
 
+from .clientoptions import ClientOptions
 from .errors import InvalidHandshake, InvalidURL, RedirectRefused
 from .handshake import Request, acceptFor
 from .headers import Headers, ResponseHead, splitList
 from .knobs import Pairs
-from .options import ClientOptions
 from .urls import WebSocketURL, writeAuthority
 
 __all__ = [

@@ -20,6 +20,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from .clienthandshake import ClientHandshake, ResponseBody, isRedirect
+from .clientoptions import ClientOptions
 from .clienttls import tlsFailure
 from .connection import Connection, Role
 from .errors import (
@@ -34,7 +35,6 @@ from .errors import (
 from .factory import Application, buildFrom
 from .headers import MalformedHead, ResponseHead, parseResponseHead
 from .interfaces import asDeferred
-from .options import ClientOptions
 from .protocol import WireProtocol
 from .timers import sharedDeadlines
 from .tls import peerCertificate
@@ -103,10 +103,11 @@ class ClientProtocol(WireProtocol):
             # An endpoint that could not be cancelled has connected after all.
             self._abort()
             return
-        if hasattr(self.transport, "setTcpNoDelay"):
+        setTcpNoDelay = getattr(self.transport, "setTcpNoDelay", None)
+        if setTcpNoDelay is not None:
             # As on the server.
             with suppress(OSError):
-                self.transport.setTcpNoDelay(True)
+                setTcpNoDelay(True)
         end = self._clock.seconds() + self.options.handshakeTimeout
         self._deadlines.watch(self, end)
         if not self._handshake.url.secure:
@@ -138,15 +139,17 @@ class ClientProtocol(WireProtocol):
             self._invalid(f"a head over {self.options.maxHeadSize} bytes")
         elif not line.endswith(b"\r"):
             self._invalid("a line of its head does not end in CR LF")
-        elif len(line) > 1:
-            if len(self._lines) > self.options.maxHeaders:
-                self._invalid(f"over {self.options.maxHeaders} header lines")
-            else:
-                self._lines.append(line[:-1])
-        elif not self._lines:
-            self._invalid("an empty line in place of a status")
+        elif len(line) > 1 and len(self._lines) > self.options.maxHeaders:
+            self._invalid(f"over {self.options.maxHeaders} header lines")
+        elif len(line) > 1 or not self._lines:
+            self._lines.append(line[:-1])
+            if len(self._lines) == 1:
+                # What is not HTTP need not have an end that could be waited for.
+                self._parse(self._lines)
         else:
-            self._headReceived(self._lines)
+            head = self._parse(self._lines)
+            if head is not None:
+                self._headReceived(head)
 
     def lineLengthExceeded(self, line: bytes) -> None:
         """A line is longer than ``maxHeaderLine``.
@@ -156,12 +159,15 @@ class ClientProtocol(WireProtocol):
         if self._lines is not None:
             self._invalid(f"a line over {self.options.maxHeaderLine} bytes")
 
-    def _headReceived(self, lines: list[bytes]) -> None:
+    def _parse(self, lines: list[bytes]) -> ResponseHead | None:
+        """Read what has come of a head; if it is none, that is the end."""
         try:
-            head = parseResponseHead(lines)
+            return parseResponseHead(lines)
         except MalformedHead as error:
             self._invalid(str(error))
-            return
+            return None
+
+    def _headReceived(self, head: ResponseHead) -> None:
         if head.status < 200 and head.status != 101:
             # RFC 9110 section 15.2: another response follows.
             self._lines = []
@@ -245,6 +251,10 @@ class ClientProtocol(WireProtocol):
         try:
             if application is None:
                 raise NoProtocol()
+            # What ClientService puts around a protocol waits for just this call.
+            makeConnection = getattr(application, "makeConnection", None)
+            if makeConnection is not None:
+                makeConnection(self)
             result = application.negotiationStarted(self)
         except BaseException:
             self._applicationFailed(Failure())
@@ -321,7 +331,10 @@ class ClientProtocol(WireProtocol):
         self._lines = self._body = None
         decision, self._decision = self._decision, None
         if decision is not None:
-            decision.cancel()
+            try:
+                decision.cancel()
+            except Exception:
+                _log.failure("Cancelling what the application does for a connection")
         self._deadlines.forget(self)
         if self.transport is not None:
             self.clearLineBuffer()  # type: ignore[no-untyped-call]

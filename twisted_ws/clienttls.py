@@ -33,8 +33,8 @@ from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from .clientoptions import ClientOptions
 from .errors import CertificateRefused, TLSConfigurationError, TLSFailed
-from .options import ClientOptions
 from .tls import describeTLSError, handOver, readChain, readKey, readPEM
 
 __all__ = ["ClientTLS", "tlsFailure"]

@@ -382,7 +382,8 @@ class InvalidOption(WebSocketError, ValueError):
 class TLSConfigurationError(WebSocketError, ValueError):
     """A certificate or private key that cannot be used; the message names the file.
 
-    :param argument: which of the two it is, ``certificate`` or ``private-key``
+    :param argument: which of the two it is, ``certificate`` or ``private-key``; of a
+        client the option, ``trustRoots`` or ``clientCertificate``
     :param why: file, cause and remedy
     """
 

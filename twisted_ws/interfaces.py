@@ -197,6 +197,15 @@ class WebSocketProtocol:
     transport: WebSocketTransport
     """The connection, set by :meth:`negotiationStarted`."""
 
+    def makeConnection(self, transport: WebSocketTransport) -> None:
+        """A client calls this, if it is there, before :meth:`negotiationStarted`. It is
+        what ``ClientService`` learns the transport by, through the object that it puts
+        around each protocol, and so needs no overriding.
+
+        :param transport: the connection
+        """
+        self.transport = transport
+
     def negotiationStarted(self, transport: WebSocketTransport) -> HookResult:
         """The request was found valid and this object was made for it; the answer has
         not been sent. Raise :class:`HandshakeRejected` to refuse after all. What is

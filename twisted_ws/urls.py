@@ -179,6 +179,8 @@ def _readHost(text: str) -> Authority:
         authority = parseAuthority(f"{host}{colon}{port}")
     except ValueError as error:
         raise InvalidURL(f"the URL's host: {error}") from None
+    if "" in authority.host.split("."):
+        raise InvalidURL("the URL's host: a part of it is empty")
     if authority.port == 0:
         raise InvalidURL("the URL's port is 0")
     return authority

@@ -6,18 +6,20 @@
 
 from __future__ import annotations
 
-import math
 import random
+import sys
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
 
+from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from .client import WebSocketClientEndpoint
 from .clienthandshake import readRetryAfter
+from .clientoptions import ClientOptions
 from .errors import (
     CertificateRefused,
     ConnectFailed,
@@ -26,7 +28,6 @@ from .errors import (
     InvalidOption,
     ProxyFailed,
 )
-from .options import ClientOptions
 from .redaction import loggable
 from .websocket import QueueProtocol, WebSocket
 
@@ -88,8 +89,13 @@ class Backoff:
     def __post_init__(self) -> None:
         for name in ("first", "most", "lasting", "mostAsked"):
             value = getattr(self, name)
-            if not (math.isfinite(value) and value >= 0):
-                raise InvalidOption(name, f"{value!r} is not a number of seconds")
+            if (
+                isinstance(value, bool)
+                or not isinstance(value, (int, float))
+                # As hugely as a float can be: the reactor's clock is one.
+                or not 0 <= value <= sys.float_info.max
+            ):
+                raise InvalidOption(name, f"{value!r:.40} is not a number of seconds")
         if self.first > self.most:
             raise InvalidOption("first", f"{self.first} is over most, {self.most}")
 
@@ -113,7 +119,9 @@ def reconnecting(
     backoff: Backoff | None = None,
     retry: Callable[[Exception], bool] = isWorthRetrying,
 ) -> AsyncIterator[WebSocket]:
-    """Iterate over connections: a new one each time the one before has ended::
+    """Iterate over connections: a new one each time the one before has ended.
+
+    Such as this::
 
         async for webSocket in reconnecting(reactor, "wss://example.com/feed"):
             with suppress(ConnectionClosed):
@@ -147,7 +155,6 @@ class _Reconnecting:
     :param endpoint: opens connections
     :param backoff: how long to wait
     :param retry: which errors to wait after
-    :param chance: gives random numbers from 0 to 1
     """
 
     def __init__(
@@ -156,13 +163,11 @@ class _Reconnecting:
         endpoint: WebSocketClientEndpoint,
         backoff: Backoff,
         retry: Callable[[Exception], bool],
-        chance: Callable[[], float] = random.random,
     ) -> None:
         self._reactor = reactor
         self._endpoint = endpoint
         self._backoff = backoff
         self._retry = retry
-        self._chance = chance
         self._current: WebSocket | None = None
         self._failures = 0
         # When the connection was opened, and when it ended.
@@ -177,6 +182,8 @@ class _Reconnecting:
         while True:
             try:
                 protocol: QueueProtocol = await self._endpoint.connect(QueueProtocol)
+            except CancelledError:
+                raise
             except Exception as error:
                 if not self._retry(error):
                     raise
@@ -201,7 +208,7 @@ class _Reconnecting:
     async def _wait(self, error: Exception) -> None:
         """Wait as long as it takes after an error."""
         self._failures += 1
-        seconds = self._backoff.delay(self._failures, self._chance())
+        seconds = self._backoff.delay(self._failures, random.random())
         if isinstance(error, (HandshakeRefused, ProxyFailed)):
             asked = readRetryAfter(error.headers, self._reactor.seconds())
             if asked is not None:
