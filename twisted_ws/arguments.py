@@ -11,10 +11,11 @@ from dataclasses import Field, fields
 from typing import Any, NamedTuple, NoReturn
 
 from . import __version__
+from .clientoptions import ClientOptions
 from .display import escape
 from .errors import InvalidOption, InvalidURL
 from .knobs import KIB, MIB, flagFor, readSize
-from .options import ClientOptions, Options
+from .options import Options
 from .urls import parseURL
 
 __all__ = ["COMMANDS", "USAGE", "Settings", "readSettings", "withFlags"]
