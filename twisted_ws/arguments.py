@@ -18,7 +18,7 @@ from .knobs import KIB, MIB, flagFor, readSize
 from .options import Options
 from .urls import parseURL
 
-__all__ = ["COMMANDS", "USAGE", "Settings", "readSettings", "withFlags"]
+__all__ = ["COMMANDS", "USAGE", "Settings", "addField", "readSettings", "withFlags"]
 
 USAGE = 2
 """Exit status for a command line that cannot be used."""
@@ -84,6 +84,12 @@ _FLAGS = {
     "dangerouslyDisableCertificateVerification": "insecure",
     "openTimeout": "timeout",
 }
+
+
+_FIELDS = {each.name: each for each in fields(ClientOptions)}
+_FIELD = re.compile(
+    rf"\b({'|'.join(name for name in _FIELDS if not name.islower())})\b"
+)
 
 
 def _readPositive(text: str) -> float:
@@ -224,7 +230,7 @@ def _makeParser() -> _Parser:
     shared = {each.name for each in fields(Options)}
     for each in fields(ClientOptions):
         if each.name in shared or each.name in ("openTimeout", "maxRedirects"):
-            _addField(limits, each)
+            addField(limits, each)
     return parser
 
 
@@ -243,9 +249,13 @@ def _flagOf(each: Field[Any]) -> str:
     return _FLAGS.get(each.name) or flagFor(each.name, each.metadata)
 
 
-def _addField(group: Any, each: Field[Any]) -> None:
+def addField(group: Any, each: Field[Any]) -> None:
     """Give a field of the options its flag. Its default stays with the options: None
-    says that nothing was given."""
+    says that nothing was given.
+
+    :param group: of a parser
+    :param each: the field
+    """
     kind = each.metadata.get("kind", type(each.default))
     unit = each.metadata["unit"]
     flag = f"--{_flagOf(each)}"
@@ -283,7 +293,7 @@ def readSettings(arguments: Sequence[str]) -> Settings:
         parser.error("--binary: the standard input is not a file or pipe")
     given = {
         each.name: getattr(parsed, each.name)
-        for each in fields(ClientOptions)
+        for each in _FIELDS.values()
         if getattr(parsed, each.name, None) is not None
     }
     given.update(_readRequest(parsed))
@@ -296,7 +306,8 @@ def readSettings(arguments: Sequence[str]) -> Settings:
     try:
         options = ClientOptions(**given)
     except InvalidOption as error:
-        parser.error(withFlags(f"{error.name}: {error.why}"))
+        flag = _flagOf(_FIELDS[error.name])
+        parser.error(f"--{flag}: {withFlags(error.why)}")
     return Settings(
         parsed.url, options, parsed.binary, parsed.json, parsed.ping, parsed.wait
     )
@@ -308,19 +319,22 @@ def _readRequest(parsed: argparse.Namespace) -> dict[str, Any]:
     given: dict[str, Any] = {}
     headers = []
     cookies = list(parsed.cookie)
+    subprotocols = list(parsed.subprotocol)
     for name, value in parsed.header:
         known = name.lower()
         if known == "cookie":
             for each in filter(None, map(str.strip, value.split(";"))):
                 key, _, text = each.partition("=")
                 cookies.append((key, text))
+        elif known == "sec-websocket-protocol":
+            subprotocols += [each.strip() for each in value.split(",")]
         elif known == "origin":
             given["origin"] = value
         else:
             headers.append((name, value))
     given["headers"] = tuple(headers)
     given["cookies"] = tuple(cookies)
-    given["subprotocols"] = tuple(parsed.subprotocol)
+    given["subprotocols"] = tuple(subprotocols)
     if parsed.user is not None:
         user, colon, password = parsed.user.partition(":")
         if not colon and os.isatty(0):
@@ -331,7 +345,9 @@ def _readRequest(parsed: argparse.Namespace) -> dict[str, Any]:
 
 
 def withFlags(text: str) -> str:
-    """Put flags in place of the names of fields."""
-    for each in fields(ClientOptions):
-        text = re.sub(rf"\b{each.name}\b", f"--{_flagOf(each)}", text)
-    return text
+    """Put flags in place of the names of fields; of those that are not words of other
+    sentences too.
+
+    :param text: what an error says
+    """
+    return _FIELD.sub(lambda found: f"--{_flagOf(_FIELDS[found[0]])}", text)
