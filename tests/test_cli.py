@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -56,6 +57,7 @@ class Teacher(WebSocketProtocol):
     def __init__(self, request: Request) -> None:
         self.request = request
         self.messages: list[str | bytes] = []
+        self.pings = 0
         self.ended: Deferred[ConnectionClosed] = Deferred()
 
     def textMessageReceived(self, message: str) -> None:
@@ -73,6 +75,10 @@ class Teacher(WebSocketProtocol):
             self.transport.sendBytesMessage(bytes(int(rest)))
         elif what != "silence":
             self.transport.sendTextMessage(message)
+
+    def pingReceived(self, payload: bytes) -> None:
+        """Count it."""
+        self.pings += 1
 
     def bytesMessageReceived(self, data: bytes) -> None:
         """Send it back."""
@@ -396,6 +402,21 @@ async def test_pings() -> None:
             assert (await found.end())[0] == 0
 
 
+@pytest_twisted.ensureDeferred
+async def test_keepalive() -> None:
+    """Pings that nobody asked for are not spoken of."""
+    async with school() as server:
+        settings = Settings(
+            server.url, ClientOptions(pingInterval=0.01), wait=float("inf")
+        )
+        with Talk(settings) as found:
+            await until(lambda: server.teachers, "a connection")
+            await until(lambda: server.teacher.pings, "a ping")
+            server.teacher.transport.loseConnection()
+            _, _, notices = await found.end()
+            assert "pong" not in notices
+
+
 # Opening
 
 
@@ -524,6 +545,16 @@ async def test_diskFull() -> None:
         assert lastLine(notices) == CLEAN
 
 
+def hasMore(server: School, count: int) -> bool:
+    """Tell whether a server has more connections than before."""
+    return len(server.teachers) > count
+
+
+def hasNotices(found: Talk) -> bool:
+    """Tell whether anything was said."""
+    return bool(found.notices)
+
+
 @pytest_twisted.ensureDeferred
 async def test_signals() -> None:
     """A signal closes the connection with 1001; the status says which it was. In the
@@ -535,8 +566,8 @@ async def test_signals() -> None:
             for number in (signal.SIGINT, signal.SIGTERM):
                 count = len(server.teachers)
                 with Talk(Settings(server.url, ClientOptions()), None) as found:
-                    await until(lambda n=count: len(server.teachers) > n, "one more")
-                    await until(lambda f=found: f.notices, "that it is connected")
+                    await until(partial(hasMore, server, count), "a connection")
+                    await until(partial(hasNotices, found), "that it is connected")
                     assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
                     signal.raise_signal(number)
                     status, _, notices = await found.end()
@@ -554,6 +585,11 @@ async def test_secondSignal() -> None:
     does."""
     async with school() as server:
         reader, writer = os.pipe()
+        os.set_blocking(writer, False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                os.write(writer, bytes(4096))
+        os.set_blocking(writer, True)
         with Talk(Settings(server.url, ClientOptions()), None, writer) as found:
             await until(lambda: found.notices, "that it is connected")
             for number in range(2):
@@ -564,10 +600,14 @@ async def test_secondSignal() -> None:
                 signal.raise_signal(signal.SIGINT)
             assert (await within(found.status)) == 130
         settings = Settings(server.url, ClientOptions(), wait=0)
-        with Talk(settings, b"big 200000", writer) as found:
+        with Talk(settings, b"big 60000", writer) as found:
             await until(lambda: len(server.teachers) == 2, "a connection")
             closed = await within(server.teachers[1].ended)
             assert closed.code == 1000
+            await until(
+                lambda: not any("tcp.Client" in repr(e) for e in reactor.getReaders()),
+                "the end of the client's connection",
+            )
             for _ in range(2):
                 signal.raise_signal(signal.SIGINT)
             assert (await within(found.status)) == 130
@@ -694,6 +734,32 @@ async def test_screenful() -> None:
         terminal.type('{"a":1}\r')
         await seen(terminal, rf'\n{CLOCK} < 7 B  {{\n +"a": 1\n +}}\n>\Z')
         terminal.type("/close\r")
+        assert (await within(status)) == 0
+
+
+@pytest_twisted.ensureDeferred
+async def test_suspended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While it is stopped the terminal is given back; when it goes on, and when the
+    terminal gets another size, the line is drawn anew."""
+    stops: list[bool] = []
+    async with school() as server, typing(server) as (terminal, status):
+
+        def stop(pid: int, number: int) -> None:
+            assert (pid, number) == (os.getpid(), signal.SIGSTOP)
+            stops.append(terminal.isAsBefore)
+
+        monkeypatch.setattr(os, "kill", stop)
+        terminal.type("half")
+        await seen(terminal, r"> half\Z")
+        signal.raise_signal(signal.SIGTSTP)
+        assert stops == [True]
+        for number in (signal.SIGCONT, signal.SIGWINCH):
+            terminal.output = ""
+            signal.raise_signal(number)
+            await until(lambda: terminal.read() or terminal.output, "the line")
+            assert "> half" in terminal.output
+        assert terminal.isRaw
+        terminal.type("\x15\x04")
         assert (await within(status)) == 0
 
 
@@ -891,6 +957,7 @@ def test_main(monkeypatch: pytest.MonkeyPatch) -> None:
     def react(main: Any, arguments: Any) -> None:
         result: list[Failure] = []
         main("reactor", *arguments).addErrback(result.append)
+        assert isinstance(result[0].value, SystemExit)
         sys.exit(result[0].value.code)
 
     monkeypatch.setattr(cli, "run", run)

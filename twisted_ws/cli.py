@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn, cast
 
-from twisted.internet.defer import CancelledError, Deferred, ensureDeferred
+from twisted.internet.defer import CancelledError, Deferred, ensureDeferred, succeed
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import LoopingCall, react
 from twisted.python.failure import Failure
@@ -62,7 +62,7 @@ class Conversation(WebSocketProtocol):
         self._failed = False
         self._signal: int | None = None
         self._sentCode: int | None = None
-        self._connecting: Deferred[Any] | None = None
+        self._connecting: Deferred[Any] = succeed(None)
         self._isOpen = False
         self._closed: Deferred[ConnectionClosed] = Deferred()
         self._pingCount = 0
@@ -290,7 +290,7 @@ class Conversation(WebSocketProtocol):
         """Close, or connect no more."""
         if self._isOpen:
             self._close(code)
-        elif self._connecting is not None:
+        else:
             self._connecting.cancel()
 
     def interrupt(self, number: int) -> None:
