@@ -26,6 +26,7 @@ import pytest_twisted  # type: ignore[import-untyped]
 from cryptography.hazmat.primitives.serialization import Encoding
 from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.endpoints import TCP4ServerEndpoint
+from twisted.internet.testing import MemoryReactorClock
 from twisted.internet.threads import deferToThread
 from twisted.python.failure import Failure
 
@@ -384,22 +385,57 @@ async def test_serverCloses() -> None:
 
 @pytest_twisted.ensureDeferred
 async def test_pings() -> None:
-    """With ``--ping`` it is said how long answers take; a peer that answers none costs
-    nothing."""
+    """With ``--ping`` it is said how long answers take."""
     async with school() as server:
-        inf = float("inf")
-        settings = Settings(server.url, ClientOptions(), ping=0.001, wait=inf)
-        with Talk(settings, b"deaf\n") as found:
-            # The reader of pings is deaf only to what comes behind the first one.
-            pong = re.compile(r"^pong after \d+\.\d ms$", re.MULTILINE)
-            await until(lambda: server.teachers, "a connection")
-            await until(lambda: server.teacher.messages, "the message")
-            deadline = reactor.seconds() + 0.3
-            await until(lambda: reactor.seconds() > deadline, "more than 100 pings")
-            server.teacher.transport.resumeProducing()
-            await until(lambda: pong.search(found.notices), "a pong")
+        settings = Settings(server.url, ClientOptions(), ping=0.001, wait=float("inf"))
+        with Talk(settings) as found:
+            pongs = re.compile(r"(^pong after \d+\.\d ms\n){3}", re.MULTILINE)
+            await until(lambda: pongs.search(found.notices), "pongs")
             server.teacher.transport.loseConnection()
             assert (await found.end())[0] == 0
+
+
+class PingedTransport:
+    """A transport whose peer answers pings when the test does."""
+
+    subprotocol = None
+    extensions = ()
+
+    def __init__(self) -> None:
+        self.payloads: list[bytes] = []
+
+    def ping(self, payload: bytes) -> None:
+        """Note it."""
+        self.payloads.append(payload)
+
+
+def test_unansweredPings() -> None:
+    """Each ping has its own time; a peer that answers some of them only, as it may,
+    costs no memory."""
+    clock = MemoryReactorClock()
+    with tempfile.TemporaryFile() as stdin, tempfile.TemporaryFile() as output:
+        streams = Streams(stdin.fileno(), output.fileno(), output.fileno())
+        settings = Settings("ws://localhost/", ClientOptions(), ping=1.0)
+        conversation = cli.Conversation(clock, settings, streams, {})
+        transport: Any = PingedTransport()
+        conversation.negotiationStarted(transport)
+        conversation.negotiationFinished()
+        for _ in range(200):
+            clock.advance(1)
+        assert len(set(transport.payloads)) == 201
+        conversation.pongReceived(transport.payloads[-1])
+        conversation.pongReceived(transport.payloads[-100])
+        # Forgotten, answered before, never sent.
+        conversation.pongReceived(transport.payloads[-101])
+        conversation.pongReceived(transport.payloads[-1])
+        conversation.pongReceived(b"?")
+        conversation.connectionLost(Failure(ConnectionClosed(1000, "", True)))
+        conversation.console.abort()
+        assert not clock.getDelayedCalls()
+        notices = os.pread(output.fileno(), 10_000, 0).decode()
+        assert notices == (
+            "Connected to ws://localhost/\npong after 0.0 ms\npong after 99000.0 ms\n"
+        )
 
 
 @pytest_twisted.ensureDeferred
