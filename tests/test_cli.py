@@ -890,10 +890,12 @@ async def test_controlZ() -> None:
         terminal.type("\x1a")
         program.waitUntilStopped()
         assert terminal.isAsBefore
+        terminal.output = ""
         program.send(signal.SIGCONT)
+        terminal.waitFor("> half a li")
+        assert terminal.isRaw
         terminal.type("ne")
         terminal.waitFor(r"> half a line\Z", "screen")
-        assert terminal.isRaw
         terminal.type("\r")
         terminal.waitFor(rf"{CLOCK} < 11 B  half a line\n>", "screen")
         terminal.type("\x04")

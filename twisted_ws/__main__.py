@@ -1,4 +1,4 @@
-"""``python -m twisted_ws``: see :mod:`twisted_ws.cli`."""
+"""``python -m twisted_ws``: runs the client for the terminal."""
 
 from .cli import main
 

@@ -18,7 +18,15 @@ from .knobs import KIB, MIB, flagFor, readSize
 from .options import Options
 from .urls import parseURL
 
-__all__ = ["COMMANDS", "USAGE", "Settings", "addField", "readSettings", "withFlags"]
+__all__ = [
+    "COMMANDS",
+    "USAGE",
+    "Settings",
+    "addField",
+    "makeParser",
+    "readSettings",
+    "withFlags",
+]
 
 USAGE = 2
 """Exit status for a command line that cannot be used."""
@@ -142,7 +150,8 @@ def _readPair(separator: str) -> Callable[[str], tuple[str, str]]:
     return read
 
 
-def _makeParser() -> _Parser:
+def makeParser() -> argparse.ArgumentParser:
+    """Make what knows the options."""
     parser = _Parser(
         prog="python -m twisted_ws",
         usage="%(prog)s [options] URL",
@@ -283,7 +292,7 @@ def readSettings(arguments: Sequence[str]) -> Settings:
     :param arguments: without the program's name
     :raises SystemExit: it cannot be used, or asks for nothing but to be told
     """
-    parser = _makeParser()
+    parser = makeParser()
     parsed = parser.parse_args(arguments)
     try:
         parseURL(parsed.url)
