@@ -56,7 +56,17 @@ TWISTED = (
     "client",
     "reconnection",
 )
-PROGRAMS = ("service", "tap")
+PROGRAMS = (
+    "service",
+    "tap",
+    "display",
+    "lineedit",
+    "stdio",
+    "console",
+    "arguments",
+    "cli",
+    "__main__",
+)
 ORDER = (*PURE, *TWISTED, *PROGRAMS)
 
 # The facade imports from everywhere, and nothing imports it.
