@@ -287,8 +287,8 @@ async def test_backpressure() -> None:
 
 @pytest_twisted.ensureDeferred
 async def test_binary() -> None:
-    """With ``--binary`` the whole input is one binary message, also an empty one's
-    absence; binary messages are put out as they are."""
+    """With ``--binary`` the whole input is one binary message, or none if it is empty;
+    binary messages are put out as they are."""
     async with school() as server:
         data = bytes(range(256)) * 100
         assert (await talk(server.url, data, binary=True))[:2] == (0, data)
