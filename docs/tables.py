@@ -16,8 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import twisted_ws
+from docs.features import FEATURES
 from tests.test_layers import PROGRAMS, PURE, TWISTED
 from twisted_ws import tap
+from twisted_ws.arguments import makeParser
 from twisted_ws.clientoptions import ClientOptions
 from twisted_ws.closing import CloseCode, describeCode, isLegalOnWire
 from twisted_ws.deflate import mostCompressed
@@ -192,6 +194,12 @@ def memoryTable() -> Iterator[str]:
     return listTable(("What", "Bound", "With the defaults"), rows)
 
 
+def featureTable() -> Iterator[str]:
+    """What four packages can do."""
+    head = ("", "Autobahn", "twisted.web.websocket", "websockets", "twisted_ws")
+    return listTable(head, [row[1:] for row in FEATURES])
+
+
 def flagList() -> Iterator[str]:
     """Every option of ``twistd websocket``."""
     options: Any = tap.Options
@@ -208,6 +216,16 @@ def flagList() -> Iterator[str]:
     for name, short, value, text in sorted(described):
         brief = "" if short is None else f", ``-{short}``"
         yield from (f"``--{name}``{brief}{value}", f"   {text}", "")
+
+
+def clientFlagList() -> Iterator[str]:
+    """Every option of ``python -m twisted_ws``."""
+    for action in makeParser()._actions:
+        flags = ", ".join(f"``{each}``" for each in action.option_strings)
+        if flags:
+            value = "" if action.nargs == 0 else f" *{action.metavar}*"
+            text = (action.help or "") % {"prog": "twisted_ws"}
+            yield from (f"{flags}{value}", f"   {text}", "")
 
 
 def closeCodeTable() -> Iterator[str]:
@@ -274,8 +292,10 @@ def testsOf(row: str) -> list[str]:
 TABLES = {
     function.__name__: function
     for function in (
+        clientFlagList,
         clientOptionTable,
         closeCodeTable,
+        featureTable,
         flagList,
         memoryTable,
         moduleTable,

@@ -109,6 +109,10 @@ class Child:
             raise AssertionError(f"no {pattern.pattern!r} in:\n{''.join(self.lines)}")
         return result
 
+    def interrupt(self) -> None:
+        """Send what Ctrl-C does."""
+        self._process.send_signal(signal.SIGINT)
+
     def stop(self) -> None:
         """End it, and wait for that."""
         with contextlib.suppress(ProcessLookupError):
@@ -366,10 +370,15 @@ class ClientTests(SynchronousTestCase):
                 child.find(re.compile("Giving up: .* 401"))
 
     def test_watcher(self) -> None:
-        """It greets, and prints the answer and the end."""
+        """It greets, and prints the answer and the end. At a signal it takes its
+        leave."""
         with serving("--protocol", "docs.examples.members.Members") as port:
             child = self.watcher(port)
             child.find(re.compile("^ada says hello$"))
+            other = self.watcher(port)
+            other.find(re.compile("^ada says hello$"))
+            other.interrupt()
+            other.find(re.compile("cleanly, code 1000"))
         child.find(re.compile("code 1001"))
 
     def watcher(self, port: int) -> Child:

@@ -57,7 +57,17 @@ TWISTED = (
     "clientservice",
     "reconnection",
 )
-PROGRAMS = ("service", "tap")
+PROGRAMS = (
+    "service",
+    "tap",
+    "display",
+    "lineedit",
+    "stdio",
+    "console",
+    "arguments",
+    "cli",
+    "__main__",
+)
 ORDER = (*PURE, *TWISTED, *PROGRAMS)
 
 # The facade imports from everywhere, and nothing imports it.

@@ -717,9 +717,11 @@ class CompressionTests(WireTestCase):
             recorder = self.record()
             peer = self.opened(recorder)
             self.assertFalse(recorder.transport.isClosing)
+            self.assertTrue(recorder.transport.maySend)
             self.assertFalse(recorder.transport.isCongested)
             end(recorder, peer)
             self.assertTrue(recorder.transport.isClosing)
+            self.assertFalse(recorder.transport.maySend)
 
 
 class ShutDownTests(WireTestCase):

@@ -10,22 +10,30 @@ step; the last tests show where they differ on purpose.
 
 from __future__ import annotations
 
+import inspect
+import re
 import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any, TypeAlias
+from pathlib import Path
+from typing import Any, TypeAlias, cast
 
 import pytest
 import pytest_twisted  # type: ignore[import-untyped]
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.endpoints import TCP4ServerEndpoint
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IPushProducer
+from twisted.internet.protocol import Factory as TwistedFactory
+from twisted.internet.protocol import Protocol
 from twisted.web.server import Site
 from zope.interface import implementer
 
-from tests.clients import Client, connect, reactor, within
+import twisted_ws
+from tests.clients import Client, connect, connectRaw, reactor, within
+from twisted_ws.client import WebSocketClientEndpoint
 from twisted_ws.connection import CloseReceived, Ping, Pong
+from twisted_ws.errors import ConnectFailed, HandshakeRejected
 from twisted_ws.factory import WebSocketServerFactory
 from twisted_ws.frames import FIN, Opcode, encodeFrame
 from twisted_ws.resource import WebSocketResource
@@ -379,3 +387,159 @@ async def test_difference_closeCode() -> None:
         client.close(4001, "enough")
         await client.whenLost()
     assert not hasattr(factory.made[0].reason, "code")
+
+
+# What docs/topics/compatibility.rst says of the other module.
+
+
+@pytest_twisted.ensureDeferred
+async def test_difference_hooks() -> None:
+    """Here a hook's Deferred is waited for before the next message is delivered; there
+    it is dropped."""
+    found = []
+    for make in (ours, theirs):
+        waiting: Deferred[None] = Deferred()
+        async with serving(make) as (factory, port):
+            client = await connect(port)
+            assert await client.receive() == "welcome"
+            (application,) = factory.made
+
+            def wait(data: bytes, seen: Observations = factory.seen) -> Deferred[None]:
+                seen.append(data)
+                return waiting  # noqa: B023
+
+            application.bytesMessageReceived = wait  # type: ignore[assignment]
+            client.sendBytes(b"first")
+            client.sendBytes(b"second")
+            deadline = reactor.seconds() + 0.3
+            while reactor.seconds() < deadline:
+                turn: Deferred[None] = Deferred()
+                reactor.callLater(0.05, turn.callback, None)
+                await turn
+            found.append(factory.seen.count(b"first") + factory.seen.count(b"second"))
+            waiting.callback(None)
+            client.close()
+            await client.whenLost()
+    assert found == [1, 2]
+
+
+class Raising:
+    """A factory that fails."""
+
+    def buildProtocol(self, request: Any) -> Application:
+        """Fail."""
+        raise HandshakeRejected(418)
+
+
+@pytest_twisted.ensureDeferred
+async def test_difference_refusal() -> None:
+    """Here a factory refuses with a status of its choice; there the answer is 500."""
+    found = []
+    for make in (ours, theirs):
+        listened = make(cast(Any, Raising()))
+        listened.noisy = False
+        if make is theirs:
+            listened.displayTracebacks = False
+        endpoint = TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1")
+        port: Any = await within(endpoint.listen(listened))
+        client = Client("localhost")
+        await connectRaw(port.getHost().port, client)
+        deadline = reactor.seconds() + 15
+        while b"\r\n" not in client.head:
+            assert reactor.seconds() < deadline
+            turn: Deferred[None] = Deferred()
+            reactor.callLater(0.01, turn.callback, None)
+            await turn
+        found.append(client.head[:12])
+        client.transport.abortConnection()
+        await client.whenLost()
+        await within(port.stopListening())
+    assert found == [b"HTTP/1.1 418", b"HTTP/1.1 500"]
+
+
+@pytest_twisted.ensureDeferred
+async def test_difference_producer() -> None:
+    """There ``attachProducer`` raises on a server; :func:`test_producer` is here."""
+    async with serving(theirs) as (factory, port):
+        client = await connect(port)
+        assert await client.receive() == "welcome"
+        transport = factory.made[0].transport
+        with pytest.raises(RuntimeError):
+            transport.attachProducer(Producer(transport, 1, 1))
+        client.close()
+        await client.whenLost()
+
+
+class Hanging(Protocol):
+    """Ends each connection once something has come."""
+
+    def dataReceived(self, data: bytes) -> None:
+        """End it."""
+        cast(Any, self.transport).loseConnection()
+
+
+@pytest_twisted.ensureDeferred
+async def test_difference_client() -> None:
+    """When TCP ends before the 101, ``connect()`` fails here; there it goes on waiting,
+    and the protocol, which was made before for the URL, is told of the end."""
+    module = pytest.importorskip("twisted.web.websocket")
+    listening = cast(Any, TwistedFactory).forProtocol(Hanging)
+    listening.noisy = False
+    endpoint = TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1")
+    port: Any = await within(endpoint.listen(listening))
+    url = f"ws://127.0.0.1:{port.getHost().port}/"
+    factory = _Asked()
+    with pytest.raises(ConnectFailed):
+        await within(WebSocketClientEndpoint.fromURL(reactor, url).connect(factory))
+    assert factory.asked == []
+    there = ensureDeferred(
+        module.WebSocketClientEndpoint.new(reactor, url).connect(factory)
+    )
+    await within(factory.application.ended)
+    assert factory.asked == [url]
+    assert not there.called
+    await within(port.stopListening())
+
+
+class _Asked:
+    """A factory for clients."""
+
+    def __init__(self) -> None:
+        self.asked: list[Any] = []
+        self.application = Application([])
+
+    def buildProtocol(self, request: Any) -> Application:
+        """Give the application."""
+        self.asked.append(request)
+        return self.application
+
+
+def test_names() -> None:
+    """The names in the page's table are there, in both."""
+    page = Path(__file__).parent.parent / "docs" / "topics" / "compatibility.rst"
+    text = page.read_text("utf-8")
+    table = text.partition(".. list-table::")[2].partition("What is different")[0]
+    rows = [row.split("     - ") for row in table.split("   * - ")[2:]]
+    assert len(rows) == 14
+    here = {*twisted_ws.__all__, *dir(twisted_ws.WebSocketProtocol)}
+    here |= {*dir(twisted_ws.WebSocketTransport), *dir(twisted_ws.ClientOptions())}
+    here |= set(inspect.signature(twisted_ws.HandshakeRefused).parameters)
+    here |= set(inspect.signature(WebSocketClientEndpoint.fromURL).parameters)
+    names: list[list[str]] = [[], []]
+    for row in rows:
+        for column, cell in zip(names, row, strict=True):
+            column += re.findall(r"``(\w+)", cell)
+    assert len(names[0]) > 20
+    for name in names[1]:
+        assert name in here, name
+    module = pytest.importorskip("twisted.web.websocket")
+    there = {*dir(module), *dir(module.WebSocketProtocol), "response"}
+    there |= {*dir(module.WebSocketTransport), *dir(module.WebSocketClientEndpoint)}
+    there |= set(inspect.signature(module.WebSocketClientEndpoint.new).parameters)
+    for name in names[0]:
+        assert name in there, name
+    # What is the same there is here, too.
+    for row in rows:
+        if row[1].startswith("the same"):
+            for name in re.findall(r"``(\w+)", row[0]):
+                assert name in here, name

@@ -481,7 +481,7 @@ class Connection:
         :param message: which
         :returns: bytes for the peer, none once a Close frame was sent
         """
-        if not self._maySend:
+        if not self.maySend:
             return b""
         deflater = self._deflater
         first, payload, frame = message.form(deflater)
@@ -567,7 +567,7 @@ class Connection:
         return self._outcome or (int(CloseCode.ABNORMAL), "")
 
     @property
-    def _maySend(self) -> bool:
+    def maySend(self) -> bool:
         """Whether no Close frame was sent (section 5.5.1)."""
         return self.state is State.OPEN or self.state is State.CLOSE_RECEIVED
 
@@ -578,7 +578,7 @@ class Connection:
         deflater = self._deflater
         assert deflater is not None  # noqa: S101
         # Nothing for a peer that will not see it: later ones would refer to it.
-        if self._maySend and (compress or len(payload) >= deflater.threshold):
+        if self.maySend and (compress or len(payload) >= deflater.threshold):
             compressed = deflater.compress(payload)
             if compressed is not None:
                 return self._send(first | RSV1, compressed)

@@ -93,6 +93,12 @@ class WebSocketTransport(Protocol):
         has ended: nothing that is sent from now on need arrive."""
 
     @property
+    def maySend(self) -> bool:
+        """Whether what is sent now goes out: the connection has not ended, and no Close
+        frame was sent. While a peer's Close frame waits behind its last messages, those
+        may still be answered."""
+
+    @property
     def isCongested(self) -> bool:
         """Whether the peer does not read as fast as it is sent to: ``highWaterMark``
         bytes waited, and some still do."""

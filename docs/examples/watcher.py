@@ -35,4 +35,6 @@ if __name__ == "__main__":
     endpoint = WebSocketClientEndpoint.fromURL(reactor, sys.argv[1])
     service = WebSocketClientService(endpoint, Watcher)
     service.startService()
+    # Says goodbye at Ctrl-C; within an Application, Twisted sees to that.
+    reactor.addSystemEventTrigger("before", "shutdown", service.stopService)
     reactor.run()
