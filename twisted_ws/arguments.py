@@ -265,7 +265,7 @@ def addField(group: Any, each: Field[Any]) -> None:
     :param group: of a parser
     :param each: the field
     """
-    kind = each.metadata.get("kind", type(each.default))
+    kind = each.metadata["kind"]
     unit = each.metadata["unit"]
     flag = f"--{_flagOf(each)}"
     summary = each.metadata["summary"].replace("%", "%%")
