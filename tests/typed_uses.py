@@ -23,11 +23,14 @@ from twisted_ws import (
     Headers,
     Request,
     ResponseHead,
+    Route,
+    Routes,
     ServerOptions,
     WebSocket,
     WebSocketClientEndpoint,
     WebSocketClientService,
     WebSocketProtocol,
+    WebSocketResource,
     WebSocketServerFactory,
     WebSocketTransport,
     connect,
@@ -249,6 +252,10 @@ def servers() -> None:
     WebSocketServerFactory(Chat, ClientOptions())  # type: ignore[arg-type]
     ServerOptions(maxMessageSize="much")  # type: ignore[arg-type]
     HandlerProtocol(talk)
+    routes = Routes({"/chat": Chat, "/talk": Route.fromHandler(talk)}, default=chat)
+    assert_type(WebSocketResource(routes), WebSocketResource)
+    WebSocketResource(Chat)
+    Routes({5: Chat})  # type: ignore[dict-item]
 
 
 class Deciding(WebSocketServerFactory):
