@@ -29,7 +29,7 @@ import twisted_ws
 from tests.clients import Client, connect, reactor, within
 from tests.test_examples import Child, program, refusal
 from twisted_ws.connection import CloseReceived, Pong
-from twisted_ws.errors import ConnectionClosed
+from twisted_ws.errors import ConnectionClosed, InvalidOption
 from twisted_ws.frames import FIN, Opcode, encodeFrame
 from twisted_ws.options import ServerOptions
 
@@ -152,6 +152,18 @@ def test_defaultsHere() -> None:
         default = getattr(ServerOptions(), name)
         shown = f"{default:g}" if isinstance(default, float) else str(default)
         assert value == f"``{shown}``", name
+
+
+def test_noLimit() -> None:
+    """0 turns two of the options off, and is refused for the others."""
+    for _, _, here, _ in (row for row in cells() if len(row) == 4):
+        (name,) = names(here)
+        nothing: dict[str, Any] = {name: 0}
+        if name in ("maxConnections", "pingInterval"):
+            ServerOptions(**nothing)
+        elif name != "allowedOrigins":
+            with pytest.raises(InvalidOption):
+                ServerOptions(**nothing)
 
 
 @needsAutobahn
