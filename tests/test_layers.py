@@ -26,6 +26,7 @@ PURE = (
     "options",
     "clientoptions",
     "frames",
+    "peerbytes",
     "offers",
     "deflate",
     "connection",
@@ -53,7 +54,7 @@ TWISTED = (
     "client",
     "reconnection",
 )
-PROGRAMS = ("service", "tap")
+PROGRAMS = ("service", "tap", "memory", "testing")
 ORDER = (*PURE, *TWISTED, *PROGRAMS)
 
 # The facade imports from everywhere, and nothing imports it.

@@ -14,7 +14,7 @@ from twisted.internet.defer import CancelledError, ensureDeferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.remote import ClientTestCase, FakeEndpoint, closing, frame, response
-from tests.support import TEXT, firedWith, logged
+from tests.support import firedWith, logged
 from twisted_ws.clientoptions import ClientOptions
 from twisted_ws.errors import (
     CertificateRefused,
@@ -31,6 +31,7 @@ from twisted_ws.errors import (
 )
 from twisted_ws.headers import Headers
 from twisted_ws.reconnection import Backoff, isWorthRetrying, reconnecting
+from twisted_ws.testing import TEXT
 from twisted_ws.websocket import WebSocket
 
 

@@ -18,33 +18,29 @@ from twisted.logger import LogLevel, capturedLogs
 from twisted.web.resource import Resource
 from twisted.web.server import Site
 
-from tests.support import (
-    ACCEPT,
-    PONG,
-    TEXT,
-    FakePort,
-    FakeTransport,
-    Peer,
-    Recorder,
-    RecordingSuccessor,
-    Server,
-    WireTestCase,
-    closing,
-    echoing,
-    frame,
-    logged,
-    plainGet,
-    request,
-    text,
-)
+from tests.support import RecordingSuccessor, Server, WireTestCase, logged
 from twisted_ws.connection import Connection, Role
 from twisted_ws.deflate import PreparedMessage
 from twisted_ws.errors import HandshakeRejected, InternalError
 from twisted_ws.frames import RSV1, FrameDecoder
 from twisted_ws.handshake import Request
+from twisted_ws.memory import MemoryPort, MemoryTransport
 from twisted_ws.offers import DeflateParameters
 from twisted_ws.options import Options, ServerOptions
+from twisted_ws.peerbytes import ACCEPT
 from twisted_ws.server import listensOnLoopbackOnly
+from twisted_ws.testing import (
+    PONG,
+    TEXT,
+    RawPeer,
+    Recorder,
+    closing,
+    echoing,
+    frame,
+    plainGet,
+    request,
+    text,
+)
 
 SECRET = "c2VjcmV0"  # noqa: S105
 
@@ -62,13 +58,13 @@ async def soon(_: Request, result: Any) -> Any:
 class HandshakeTests(WireTestCase):
     """Requests for WebSocket."""
 
-    def answer(self, data: bytes, **options: Any) -> Peer:
+    def answer(self, data: bytes, **options: Any) -> RawPeer:
         """Send bytes on a fresh connection."""
         peer = self.serve(**options).connect()
         peer.send(data)
         return peer
 
-    def refused(self, data: bytes, status: int, **options: Any) -> Peer:
+    def refused(self, data: bytes, status: int, **options: Any) -> RawPeer:
         """Send bytes that must be refused, in a complete response behind which the
         connection ends; whole and bytewise."""
         for segment in (1 << 16, 1):
@@ -118,9 +114,9 @@ class HandshakeTests(WireTestCase):
             raise OSError(95, "not supported")
 
         server = self.serve()
-        transport = FakeTransport(server.clock)
+        transport = MemoryTransport(server.clock)
         transport.setTcpNoDelay = refuse  # type: ignore[method-assign,assignment]
-        peer = Peer(server, transport)
+        peer = RawPeer(server, transport)
         server.peers.append(peer)
         peer.send(request())
         self.assertEqual(peer.response.status, 101)
@@ -548,7 +544,7 @@ class HandshakeTests(WireTestCase):
             wait,
             lambda _: self.record(negotiationStarted=wait),
         ):
-            for leave in (Peer.hangUp, Peer.vanish):
+            for leave in (RawPeer.hangUp, RawPeer.vanish):
                 peer = self.serve(decide).open()
                 leave(peer)
                 self.assertEqual(len(cancelled), 1)
@@ -924,7 +920,7 @@ class DecisionTests(WireTestCase):
                 ["negotiationStarted", "negotiationFinished", "connectionLost"],
             ),
         ):
-            for leave in (Peer.hangUp, Peer.vanish):
+            for leave in (RawPeer.hangUp, RawPeer.vanish):
                 recorder = Recorder()
                 server = self.serve(recorder)
                 peer = server.connect()
@@ -1413,7 +1409,7 @@ class PlainTests(WireTestCase):
         self.assertFalse(peer.transport.aborted)
         peer.advance(2)
         self.assertTrue(peer.transport.aborted)
-        self.assertEqual(bytes(peer.transport.received), b"piece" * 3 + b"and more")
+        self.assertEqual(peer.received, b"piece" * 3 + b"and more")
         for seconds, aborted in ((9, False), (2, True)):
             if not aborted:
                 peer = server.connect(secure=True)
@@ -1473,7 +1469,7 @@ class LoopbackTests(WireTestCase):
         """It is told from the port, TLS or not; a transport without one is not."""
 
         class Inner:
-            server: Any = FakePort("127.0.0.1")
+            server: Any = MemoryPort("127.0.0.1")
 
         class Outer:
             transport = Inner()
@@ -1489,7 +1485,7 @@ class LoopbackTests(WireTestCase):
 
         self.assertTrue(listensOnLoopbackOnly(Outer()))
         self.assertTrue(listensOnLoopbackOnly(Outermost()))
-        Inner.server = FakePort("192.0.2.1")
+        Inner.server = MemoryPort("192.0.2.1")
         self.assertFalse(listensOnLoopbackOnly(Inner()))
         Inner.server = Path()
         self.assertFalse(listensOnLoopbackOnly(Inner()))
