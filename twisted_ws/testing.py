@@ -165,8 +165,12 @@ def echo(recorder: Recorder, message: str | bytes) -> None:
         recorder.transport.sendBytesMessage(message)
 
 
-def echoing() -> Recorder:
-    """Give a recorder that sends messages back."""
+def echoing(_: object = None) -> Recorder:
+    """Give a recorder that sends messages back. It is an application itself, which
+    gives one to each connection.
+
+    :param _: the request
+    """
     return Recorder(textMessageReceived=echo, bytesMessageReceived=echo)
 
 
