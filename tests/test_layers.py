@@ -54,7 +54,17 @@ TWISTED = (
     "client",
     "reconnection",
 )
-PROGRAMS = ("service", "tap", "memory", "testing")
+PROGRAMS = (
+    "service",
+    "tap",
+    "recorder",
+    "memory",
+    "adversary",
+    "handshakethreats",
+    "framethreats",
+    "attacks",
+    "testing",
+)
 ORDER = (*PURE, *TWISTED, *PROGRAMS)
 
 # The facade imports from everywhere, and nothing imports it.
