@@ -307,9 +307,22 @@ class Wire(Protocol):
             return "sent more than 64 MiB"
         if self.answer is not None and self.answer.status != 101:
             return f"answered {self.answer.status}"
+        if self.answer is None:
+            if self.received:
+                return "something came that is no answer of HTTP"
+            if self.isLost:
+                return "closed the connection without an answer"
+            return f"nothing came within {seconds or self._patience:g} s"
+        if self._decoder.error is not None:
+            return f"something came that is no frame: {self._decoder.error}"
         if self.isLost:
-            behind = "" if self.answer is None else " Close frame or"
-            return f"closed the connection without a{behind or 'n'} answer"
+            return "closed the connection without a Close frame"
+        if self.frames:
+            known = f"opcode {self.frames[-1][0] & 15}"
+            known = {1: "a text message", 2: "a binary message", 10: "a pong"}.get(
+                self.frames[-1][0] & 15, known
+            )
+            return f"{known} came, and within {seconds or self._patience:g} s no more"
         return f"nothing came within {seconds or self._patience:g} s"
 
 
