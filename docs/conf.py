@@ -32,6 +32,8 @@ nitpicky = True
 nitpick_ignore_regex = [
     (r"py:.*", r"(?!twisted_ws\b).*"),
     (r"py:.*", r"twisted_ws\.(connection|server|timers|protocol)\..*"),
+    # Documented as parts of twisted_ws.testing, where they are imported from.
+    (r"py:.*", r"twisted_ws\.(memory|recorder|peerbytes|adversary|attacks)\..*"),
 ]
 
 autodoc_default_options = {"members": True}

@@ -46,9 +46,9 @@ class LivenessTests(WireTestCase):
         self.assertIn("1011: no sign of life for 40 seconds", lines[0])
         self.assertTrue(peer.isConnected)
         self.assertTrue(peer.transport.writeClosed)
-        peer.advance(9.5, 0.1)
+        peer.advance(9.2, 0.1)
         self.assertTrue(peer.isConnected)
-        peer.advance(1, 0.1)
+        peer.advance(1.3, 0.1)
         self.assertTrue(peer.transport.aborted)
         self.assertFalse(peer.isConnected)
         self.assertEqual(

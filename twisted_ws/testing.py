@@ -331,13 +331,19 @@ def _move(source: MemoryTransport, way: Direction, sink: MemoryTransport) -> boo
 
 
 def _advance(clock: Clock, links: list[Any], seconds: float, step: float) -> None:
-    left = seconds
+    """Let time pass: in steps that end whenever something is due, as a ``Clock`` calls
+    everything that is due as if it were the end of its step."""
+    end = clock.seconds() + seconds
     while True:
-        clock.advance(min(step, left))
-        for link in list(links):
+        for link in links:
             link.pump()
-        left -= step
-        if left <= 0:
+        now = clock.seconds()
+        due = [call.getTime() for call in clock.getDelayedCalls()]
+        then = min([now + step, end, *(time for time in due if time > now)])
+        clock.advance(max(0, then - now))
+        for link in links:
+            link.pump()
+        if clock.seconds() >= end:
             return
 
 
