@@ -31,7 +31,7 @@ nitpicky = True
 # What is not ours has no page to point to, as other projects' are not fetched.
 nitpick_ignore_regex = [
     (r"py:.*", r"(?!twisted_ws\b).*"),
-    (r"py:.*", r"twisted_ws\.(connection|server|timers|protocol)\..*"),
+    (r"py:.*", r"twisted_ws\.(connection|deciding|server|timers|protocol)\..*"),
     # Documented as parts of twisted_ws.testing, where they are imported from.
     (r"py:.*", r"twisted_ws\.(memory|recorder|peerbytes|adversary|attacks)\..*"),
 ]

@@ -19,6 +19,7 @@ from zope.interface import implementer
 
 from twisted_ws.connection import Connection, Event
 from twisted_ws.options import ServerOptions
+from twisted_ws.routes import Routes
 from twisted_ws.testing import MemoryServer, RawPeer, Recorder
 
 _Result = TypeVar("_Result")
@@ -38,6 +39,20 @@ class Server(MemoryServer):
             if each in ServerOptions.__dataclass_fields__
         }
         super().__init__(application, ServerOptions(**limits), **arguments)
+
+
+class RoutesServer(Server):
+    """A server with routes."""
+
+    def makeFactory(self, application: Any, **arguments: Any) -> Routes:
+        """Make the factory.
+
+        :param application: patterns and what they serve
+        :param arguments: for it
+        """
+        return Routes(
+            application, options=self.options, reactor=self.clock, **arguments
+        )
 
 
 def receiveAll(connection: Connection, data: bytes) -> list[Event]:
@@ -80,6 +95,9 @@ class RecordingSuccessor:
 class WireTestCase(SynchronousTestCase):
     """Holds every connection to what is true of all of them, when its test is over."""
 
+    serverKind: type[Server] = Server
+    """What :meth:`serve` makes."""
+
     def setUp(self) -> None:
         """Note servers and recorders from now on."""
         self._servers: list[Server] = []
@@ -101,7 +119,7 @@ class WireTestCase(SynchronousTestCase):
             def application(_: object) -> Recorder:
                 return recorder
 
-        server = Server(application, **arguments)
+        server = self.serverKind(application, **arguments)
         self._servers.append(server)
         return server
 

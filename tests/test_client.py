@@ -137,10 +137,15 @@ class ReachingTests(ClientTestCase):
         """An endpoint that raises is an endpoint that fails."""
 
         class Broken:
-            def connect(self, _: object) -> None:
-                raise RuntimeError("broken")
+            def __init__(self, error: Exception) -> None:
+                self.error = error
 
-        self.failed(self.connect(Recorder(), endpoint=Broken()), ConnectFailed)
+            def connect(self, _: object) -> None:
+                raise self.error
+
+        for error in (RuntimeError("broken"), ValueError("broken")):
+            results = self.connect(Recorder(), endpoint=Broken(error))
+            self.assertIn("broken", str(self.failed(results, ConnectFailed)))
 
     def test_hostThatTwistedRefuses(self) -> None:
         """A name that Twisted's endpoints take for none is an invalid URL."""
@@ -316,6 +321,15 @@ class RedirectTests(ClientTestCase):
         line.send(response(302, "Location: http://other/"))
         self.assertIn("endpoint", str(self.failed(results, RedirectRefused)))
 
+    def test_hostThatTwistedRefuses(self) -> None:
+        """A redirect to a name that Twisted's endpoints take for none is one that is
+        not followed: the URL that was given is good."""
+        line, results = self.requested()
+        self.redirect(line, "//my_host/").fail(ValueError("invalid hostname: my_host"))
+        error = self.failed(results, RedirectRefused)
+        self.assertEqual(error.location, "//my_host/")
+        self.assertIn("my_host", str(error))
+
     def test_cancel(self) -> None:
         """Cancelling on the second connection closes that."""
         line, results = self.requested()
@@ -408,8 +422,8 @@ class ChallengeTests(ClientTestCase):
 
     def test_raises(self) -> None:
         """What the hook raises is the error; a value that cannot be sent is one."""
-        self.answers = [KeyError("x"), "a\r\nb"]
-        for kind in (KeyError, ValueError):
+        self.answers = [KeyError("x"), "a\r\nb", b"Bearer x"]
+        for kind in (KeyError, ValueError, TypeError):
             line, results = self.requested(answerChallenge=self.answer)
             self.refuse(line)
             self.failed(results, kind)
@@ -434,6 +448,21 @@ class ChallengeTests(ClientTestCase):
         line = self.remote.attempts[2].succeed()
         self.assertNotIn("authorization", line.fields)
 
+    def test_C04_notAsked(self) -> None:
+        """Who a redirect led to, on another origin, cannot ask for what the
+        application gives to the first one; the first one's own 401 behind a redirect
+        is answered."""
+        line, results = self.requested(answerChallenge=self.answer)
+        line.send(response(302, "Location: /login"))
+        line = self.remote.attempts[-1].succeed()
+        self.refuse(line)
+        self.assertEqual(len(self.asked), 1)
+        line = self.remote.attempts[-1].succeed()
+        line.send(response(302, "Location: //other/"))
+        self.refuse(self.remote.attempts[-1].succeed())
+        self.assertEqual(self.failed(results, HandshakeRefused).status, 401)
+        self.assertEqual(len(self.asked), 1)
+
     def test_proxy(self) -> None:
         """A proxy's 407 is answered likewise; the answer is for the proxy only."""
         seen: list[Any] = []
@@ -455,6 +484,34 @@ class ChallengeTests(ClientTestCase):
         line = self.remote.attempts[1].succeed()
         self.assertNotIn("authorization", line.fields)
         self.assertNotIn("proxy-authorization", line.fields)
+
+    def test_proxyAnswerOfNoStr(self) -> None:
+        """An answer that is no str is the hook's fault, not a failed connection, which
+        would be tried again and again."""
+        self.answers = [b"Basic x"]
+        results = self.connect(Recorder(), answerChallenge=self.answer)
+        self.remote.attempts[-1].fail(ProxyFailed("no", 407))
+        self.assertIn("answerChallenge", str(self.failed(results, TypeError)))
+
+    def test_C04_proxyAnswer(self) -> None:
+        """On the way to another origin, for which the environment may name another
+        proxy, the answer to a proxy's challenge is left behind; on the way to the same
+        one it is kept."""
+        seen: list[Any] = []
+        choose = WebSocketClientEndpoint.endpointFor
+
+        def endpointFor(*arguments: Any) -> Any:
+            seen.append(arguments[-1])
+            return choose(*arguments)
+
+        self.patch(client.WebSocketClientEndpoint, "endpointFor", endpointFor)
+        self.answers = ["Basic x"]
+        self.connect(Recorder(), answerChallenge=self.answer)
+        self.remote.attempts[-1].fail(ProxyFailed("no", 407))
+        for location in ("/same", "//other/"):
+            line = self.remote.attempts[-1].succeed()
+            line.send(response(302, f"Location: {location}"))
+        self.assertEqual(seen, [None, "Basic x", "Basic x", None])
 
     def test_proxyFails(self) -> None:
         """Other failures of a proxy are errors."""

@@ -368,6 +368,11 @@ class ChallengeTests(SynchronousTestCase):
         asked = Challenge(url, 407, headers, 1)
         self.assertTrue(asked.isProxy)
         self.assertEqual(asked.challenges, ("Negotiate",))
+        # A proxy that asks as a server does.
+        asked = Challenge(
+            parseURL("ws://h"), 407, Headers([("WWW-Authenticate", "Basic")]), 1
+        )
+        self.assertEqual(asked.challenges, ("Basic",))
 
 
 class BodyTests(SynchronousTestCase):

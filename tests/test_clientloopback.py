@@ -225,8 +225,8 @@ async def test_unix(directory: str) -> None:
 
 @pytest_twisted.ensureDeferred
 async def test_tls(directory: str) -> None:
-    """wss with a trusted certificate: messages come back, HTTP/1.1 was agreed by ALPN,
-    and the certificate can be seen."""
+    """wss with a trusted certificate: messages come back, and the certificate can be
+    seen."""
     endpoint, _, roots = secured(directory)
     async with listening(endpoint, WebSocketServerFactory(Echo)) as port:
         url = f"wss://localhost:{port.getHost().port}/"
@@ -236,8 +236,22 @@ async def test_tls(directory: str) -> None:
             await webSocket.send(bytes(1 << 20))
             assert await within(webSocket.receive()) == bytes(1 << 20)
             transport: Any = webSocket.transport
-            assert transport.transport.negotiatedProtocol == b"http/1.1"
             assert nameOf(transport.request.peerCertificate) == "localhost"
+
+
+@pytest_twisted.ensureDeferred
+async def test_withoutALPN(directory: str) -> None:
+    """A server that ends TLS when a client offers ALPN, as those do that are made with
+    Twisted's own ``CertificateOptions``, is connected to."""
+    endpoint, context, roots = secured(directory)
+    context.set_alpn_select_callback(lambda _, offered: b"")
+    async with listening(endpoint, WebSocketServerFactory(Echo)) as port:
+        url = f"wss://localhost:{port.getHost().port}/"
+        async with await within(
+            connect(reactor, url, ClientOptions(trustRoots=roots))
+        ) as webSocket:
+            await webSocket.send("x")
+            assert await within(webSocket.receive()) == "x"
 
 
 @pytest_twisted.ensureDeferred

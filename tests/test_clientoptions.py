@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -97,14 +98,18 @@ class ClientOptionsTests(SynchronousTestCase):
             for value in (1, b"x", ("x",)):
                 self.refused(**{name: value})
         self.refused(origin="x\r\ny")
-        self.refused(answerChallenge=1)
+        self.refused(answerChallenge="Bearer secret")
         ClientOptions(answerChallenge=print)
 
     def test_user(self) -> None:
-        """A password has a user, and that has no colon."""
+        """A password has a user, and that has no colon; neither has what Basic
+        authentication cannot say."""
         ClientOptions(user="u", password="p:p")
         self.refused(password="secret")
         self.refused(user="u:secret")
+        for bad in ("secret\r\n", "secret\0", "secret\x7f", "secret\ud800"):
+            self.refused(user=bad)
+            self.refused(user="u", password=bad)
 
     def test_verification(self) -> None:
         """Whom to trust, and to verify nothing, do not go together."""
@@ -122,6 +127,7 @@ class ClientOptionsTests(SynchronousTestCase):
             password="secret",
             proxy="http://u:secret@p",
             clientCertificate="secret.pem",
+            answerChallenge=partial(print, "secret"),
         )
         self.assertNotIn("secret", repr(made))
         self.assertIn("maxRedirects=5", repr(made))

@@ -74,6 +74,7 @@ class TrustRootsTests(FilesCase):
     def test_refused(self) -> None:
         """A file that is not there or holds no certificate."""
         self.assertIn("cannot read", self.refused("trustRoots", "/nowhere/x.pem"))
+        self.assertIn("neither a path", self.refused("trustRoots", ["roots.pem"]))
         path = self.write("key.pem", keyToPEM(self.key))
         self.assertIn("no certificate", self.refused("trustRoots", path))
 

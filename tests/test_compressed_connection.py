@@ -496,7 +496,7 @@ class SendTests(SynchronousTestCase):
             (63, None, False),
             (64, None, True),
             (10, True, True),
-            (0, True, True),
+            (0, True, False),
             (1000, False, False),
         ):
             connection = make()

@@ -166,9 +166,17 @@ class Server(Program):
     def keyHash(self) -> str:
         """Hash the key of its certificate, as Chromium wants to be told."""
         pem = ssl.get_server_certificate((LOOPBACK, self.port))
-        key = x509.load_pem_x509_certificate(pem.encode("ascii")).public_key()
-        der = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-        return base64.b64encode(hashlib.sha256(der).digest()).decode("ascii")
+        return hashOfKey(x509.load_pem_x509_certificate(pem.encode("ascii")))
+
+
+def hashOfKey(certificate: x509.Certificate) -> str:
+    """Hash the key of a certificate, as Chromium wants to be told which to trust.
+
+    :param certificate: which
+    """
+    key = certificate.public_key()
+    der = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return base64.b64encode(hashlib.sha256(der).digest()).decode("ascii")
 
 
 class DevTools:

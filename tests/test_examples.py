@@ -43,6 +43,7 @@ UPGRADE = {
     "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
 }
 TWISTD = "from twisted.scripts.twistd import run; run()"
+_STARTING = re.compile(r"Site starting on (\d+)")
 _LISTENING = re.compile(r"Listening on \S+ port (\d+)")
 
 # nginx is often outside the PATH of users.
@@ -108,6 +109,10 @@ class Child:
             raise AssertionError(f"no {pattern.pattern!r} in:\n{''.join(self.lines)}")
         return result
 
+    def interrupt(self) -> None:
+        """Send what Ctrl-C does."""
+        self._process.send_signal(signal.SIGINT)
+
     def stop(self) -> None:
         """End it, and wait for that."""
         with contextlib.suppress(ProcessLookupError):
@@ -142,6 +147,21 @@ def serving(
     command = [sys.executable, "-c", TWISTD, "-n", "--pidfile=", "websocket"]
     with running([*command, "--listen", listen, *options], environment) as child:
         yield int(child.find(_LISTENING)[1])
+
+
+@contextlib.contextmanager
+def listening(name: str, ending: re.Pattern[str] | None = None) -> Iterator[int]:
+    """Run an example that is a site for the time of a block.
+
+    :param name: of its file
+    :param ending: what it is to have said at the end of the block
+    """
+    command = [sys.executable, str(EXAMPLES / name)]
+    environment = {"LISTEN": "tcp:0:interface=127.0.0.1", "PYTHONPATH": str(ROOT)}
+    with running(command, environment) as child:
+        yield int(child.find(_STARTING)[1])
+        if ending is not None:
+            child.find(ending)
 
 
 def program(name: str, *arguments: str) -> contextlib.AbstractContextManager[Child]:
@@ -350,10 +370,15 @@ class ClientTests(SynchronousTestCase):
                 child.find(re.compile("Giving up: .* 401"))
 
     def test_watcher(self) -> None:
-        """It greets, and prints the answer and the end."""
+        """It greets, and prints the answer and the end. At a signal it takes its
+        leave."""
         with serving("--protocol", "docs.examples.members.Members") as port:
             child = self.watcher(port)
             child.find(re.compile("^ada says hello$"))
+            other = self.watcher(port)
+            other.find(re.compile("^ada says hello$"))
+            other.interrupt()
+            other.find(re.compile("cleanly, code 1000"))
         child.find(re.compile("code 1001"))
 
     def watcher(self, port: int) -> Child:
@@ -510,6 +535,92 @@ class ServiceTests(SynchronousTestCase):
             with connect(port, "/chat?name=Ada", ssl=untrusting) as client:
                 self.assertEqual(client.recv(PATIENCE), "* Ada has come")
             self.assertEqual(refusal(port, context=untrusting).status, 404)
+
+
+class WebTests(SynchronousTestCase):
+    """docs/examples/web.py."""
+
+    skip = noClient
+
+    def test_names(self) -> None:
+        """Who gave a name on the page goes by it; who did not is not let in, on a
+        connection that lasts."""
+        with listening("web.py") as port:
+            page = HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+            self.addCleanup(page.close)
+            for body, status in (("GET", 200), ("refused", 403), ("POST", 200)):
+                if body == "refused":
+                    page.request("GET", "/chat", headers=UPGRADE)
+                elif body == "GET":
+                    page.request("GET", "/")
+                else:
+                    kind = {"Content-Type": "application/x-www-form-urlencoded"}
+                    page.request("POST", "/", "name=Ada", kind)
+                response = page.getresponse()
+                content = response.read()
+                self.assertEqual(response.status, status, content)
+            self.assertIn(b"new WebSocket(", content)
+            cookie = str(response.headers["Set-Cookie"]).partition(";")[0]
+            with connect(
+                port, "/chat", additional_headers={"Cookie": cookie}
+            ) as client:
+                client.send("hello")
+                self.assertEqual(client.recv(PATIENCE), "Ada: hello")
+
+
+class GuardedTests(SynchronousTestCase):
+    """docs/examples/guarded.py."""
+
+    skip = noClient
+
+    def test_guard(self) -> None:
+        """It knows who came in by password, and when they have gone."""
+        with listening("guarded.py", re.compile("ada has gone")) as port:
+            challenge = refusal(port, "/ws")
+            self.assertEqual(challenge.status, 401)
+            self.assertIn("basic", challenge.headers["WWW-Authenticate"].lower())
+            headers = {"Authorization": basic("ada:secret")}
+            with connect(port, "/ws", additional_headers=headers) as client:
+                self.assertEqual(client.recv(PATIENCE), "Welcome, ada")
+            wrong = {"Authorization": basic("ada:wrong")}
+            self.assertEqual(refusal(port, "/ws", wrong).status, 401)
+
+
+class RoutesTests(SynchronousTestCase):
+    """docs/examples/routes.py."""
+
+    skip = noClient
+
+    def test_routes(self) -> None:
+        """Each path has its own application and its own limits."""
+        with serving("--protocol", "docs.examples.routes.routes") as port:
+            with connect(port, "/feed/news%2Fsport") as client:
+                self.assertEqual(client.recv(PATIENCE), "news/sport, part 1")
+            with connect(port, "/chat?name=Ada") as client:
+                self.assertEqual(client.recv(PATIENCE), "* Ada has come")
+            with connect(port, "/upload") as client:
+                client.send(bytes(128 * 1024))
+                self.assertEqual(len(client.recv(PATIENCE)), 128 * 1024)
+            origin = {"Origin": "https://reader.example"}
+            self.assertEqual(refusal(port, "/chat", origin).status, 403)
+            self.assertEqual(refusal(port, "/other").status, 404)
+
+    def test_commandLine(self) -> None:
+        """The command of docs/howto/routes.rst does what it says."""
+        options = (
+            "--route=/chat=docs.examples.chat.Chat",
+            "--route=/count/{whatever}=docs.examples.handler.countDown",
+        )
+        page = (ROOT / "docs" / "howto" / "routes.rst").read_text("utf-8")
+        for option in options:
+            self.assertIn(option.partition("=")[2], page)
+        with serving(*options) as port:
+            with connect(port, "/chat?name=Ada") as client:
+                self.assertEqual(client.recv(PATIENCE), "* Ada has come")
+            with connect(port, "/count/x") as client:
+                client.send("x")
+                self.assertEqual(client.recv(PATIENCE), "Please send a number.")
+            self.assertEqual(refusal(port, "/count").status, 404)
 
 
 class NginxTests(SynchronousTestCase):

@@ -16,7 +16,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 
 from tests.support import RecordingSuccessor, Server, WireTestCase, address, logged
-from twisted_ws.errors import HandshakeRejected
+from twisted_ws.errors import HandshakeRejected, InvalidOption
 from twisted_ws.factory import WebSocketServerFactory
 from twisted_ws.handshake import Request
 from twisted_ws.interfaces import WebSocketProtocol
@@ -129,6 +129,18 @@ class ArgumentsTests(WireTestCase):
         )
         done = subprocess.run([sys.executable, "-c", program], timeout=30)
         self.assertEqual(done.returncode, 0)
+
+    def test_changeOptions(self) -> None:
+        """Options are changed for connections to come, the handshake's too; others keep
+        their values."""
+        server = self.serve(maxHeaders=50)
+        friend = "Origin: http://friend.example"
+        self.assertEqual(server.open(friend).response.status, 403)
+        server.factory.changeOptions(allowedOrigins=("http://friend.example",))
+        self.assertEqual(server.open(friend).response.status, 101)
+        self.assertEqual(server.factory.options.maxHeaders, 50)
+        with self.assertRaises(InvalidOption):
+            server.factory.changeOptions(maxHeaders=0)
 
 
 class ApplicationTests(WireTestCase):

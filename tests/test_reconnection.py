@@ -10,6 +10,8 @@ import random
 from collections.abc import AsyncIterator
 from typing import Any
 
+from OpenSSL import SSL
+from service_identity import VerificationError
 from twisted.internet.defer import CancelledError, ensureDeferred
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -66,10 +68,28 @@ class RuleTests(SynchronousTestCase):
             ProxyFailed("who are you", 407),
             ProxyFailed("forbidden", 403),
             ProxyFailed("wrong password", wantsCredentials=True),
+            ProxyFailed("not allowed by its rules", reply=2),
             CancelledError(),
             RuntimeError(),
         ):
             self.assertFalse(isWorthRetrying(error), repr(error))
+
+    def test_proxyCauses(self) -> None:
+        """A proxy whose certificate is not trusted, or whose URL is none, is final; one
+        that is not reached, or reaches nobody, is not."""
+        untrusted = SSL.Error([("SSL routines", "", "certificate verify failed")])
+        brokenOff = SSL.Error([("SSL routines", "", "unexpected eof while reading")])
+        for cause, worth in (
+            (untrusted, False),
+            (VerificationError(errors=[]), False),
+            (ValueError("no URL"), False),
+            (brokenOff, True),
+            (ConnectionRefusedError(), True),
+        ):
+            error = ProxyFailed("no")
+            error.__cause__ = cause
+            self.assertEqual(isWorthRetrying(error), worth, repr(cause))
+        self.assertTrue(isWorthRetrying(ProxyFailed("host unreachable", reply=4)))
 
 
 class BackoffTests(SynchronousTestCase):

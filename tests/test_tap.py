@@ -36,10 +36,15 @@ from twisted.web.server import Site
 from tests.certificates import keyToPEM, makeCertificate, makeKey, toPEM
 from tests.processes import removeDirectory
 from twisted_ws import tap
+from twisted_ws.errors import HandshakeRejected
 from twisted_ws.factory import WebSocketServerFactory
+from twisted_ws.handshake import Request
+from twisted_ws.headers import Headers
 from twisted_ws.interfaces import WebSocketProtocol
 from twisted_ws.options import ServerOptions
+from twisted_ws.origins import Authority
 from twisted_ws.pages import DemoPage, StaticFiles
+from twisted_ws.routes import Routes
 from twisted_ws.service import IPv6Endpoint, WebSocketService
 from twisted_ws.tap import Echo, Options, flagFor, makeService
 from twisted_ws.tls import TLSServerEndpoint, fingerprint
@@ -467,6 +472,17 @@ factory = WebSocketServerFactory(Duck, ServerOptions(maxHeaders=60), path="/made
 deciding = Deciding()
 partial = functools.partial(handler)
 callableHandler = CallableHandler()
+
+
+class WithOptions(WebSocketServerFactory):
+    """A factory with options."""
+
+    def __init__(self) -> None:
+        super().__init__(Duck, ServerOptions(maxHeaders=40))
+
+
+routes = Routes({"/{x}": Duck})
+noRoutes = Routes({})
 number = 42
 HERE = __name__
 
@@ -591,6 +607,116 @@ class ProtocolTests(OptionsCase):
         echo.textMessageReceived("text")
         echo.bytesMessageReceived(b"bytes")
         self.assertEqual(sent, ["text", b"bytes"])
+
+
+class RouteTests(OptionsCase):
+    """--route."""
+
+    def served(self, made: WebSocketServerFactory, path: str) -> Any:
+        """Give what a request for a path gets, with the values of its parts."""
+        request = Request(path, "", Headers(), Authority("a", None), False)
+        built = made.factoryFor(request).protocolForRequest(request)
+        return type(built), dict(request.pathParameters)
+
+    def test_routes(self) -> None:
+        """Each path has its own, the others what --protocol names, or nothing."""
+        routes = (
+            f"--route=/a={HERE}.Duck",
+            f"--route=/b={HERE}.handler",
+            f"--route=/{{c}}/d={HERE}.Duck",
+        )
+        made = parse(*routes)["factory"]
+        self.assertIsInstance(made, Routes)
+        self.assertEqual(made.patterns, ["/a", "/b", "/{c}/d"])
+        self.assertEqual(self.served(made, "/a"), (Duck, {}))
+        self.assertEqual(self.served(made, "/b"), (HandlerProtocol, {}))
+        self.assertEqual(self.served(made, "/x/d"), (Duck, {"c": "x"}))
+        self.assertRaises(HandshakeRejected, self.served, made, "/x")
+        made = parse(*routes, f"--protocol={HERE}.Deciding")["factory"]
+        self.assertEqual(self.served(made, "/x"), (Duck, {}))
+        made = parse(f"--route=/a=b={HERE}.Duck")["factory"]
+        self.assertEqual(made.patterns, ["/a=b"])
+
+    def test_options(self) -> None:
+        """Flags change the options of all of them."""
+        made = parse(
+            f"--route=/a={HERE}.Duck",
+            f"--route=/b={HERE}.WithOptions",
+            f"--protocol={HERE}.Deciding",
+            "--max-message-size=5",
+            "--max-connections=7",
+        )["factory"]
+        for each in (made, *made.factories):
+            self.assertEqual(each.options.maxMessageSize, 5)
+            self.assertEqual(each.options.maxConnections, 7)
+        self.assertEqual(made.factories[1].options.maxHeaders, 40)
+        self.assertEqual(made.factories[0].options.maxHeaders, 100)
+        self.assertRefused(
+            (f"--route=/a={HERE}.Duck", "--max-fragments=0"), "--max-frag"
+        )
+
+    def test_page(self) -> None:
+        """The demo page is for the first route, and does not take it for an echo; with
+        --web there are files."""
+        made = parse(f"--route=/first={HERE}.Duck", f"--route=/b={HERE}.Duck")[
+            "factory"
+        ]
+        page = made.site.resource
+        self.assertIsInstance(page, DemoPage)
+        self.assertIn(b"/first", page._page)
+        self.assertIn(b"no", page._page)
+        made = parse(f"--route=/a={HERE}.Duck", "--web", self.directory)["factory"]
+        self.assertIsInstance(made.site.resource, StaticFiles)
+
+    def test_asProtocol(self) -> None:
+        """--protocol may name routes, too; flags hold for them."""
+        made = parse(f"--protocol={HERE}.routes", "--max-message-size=9")["factory"]
+        self.assertIs(made, routes)
+        self.assertEqual(made.factories[0].options.maxMessageSize, 9)
+        self.assertIn(b"/{x}", made.site.resource._page)
+        self.assertRefused((f"--protocol={HERE}.routes", "--path=/x"), "--path: ")
+        made = parse(f"--protocol={HERE}.noRoutes")["factory"]
+        self.assertIsInstance(made.site.resource, DemoPage)
+
+    def test_wrong(self) -> None:
+        """What is no route: which one, and why."""
+        for route, *parts in (
+            ("/a", "'/a'", "is not path and name"),
+            ("/a=", "'/a='", "is not path and name"),
+            (f"a={HERE}.Duck", "'a'", "begins with a slash"),
+            (f"={HERE}.Duck", "''", "begins with a slash"),
+            (f"/{{a={HERE}.Duck", "'/{a'", "around a whole segment"),
+            (f"/a?b={HERE}.Duck", "'/a?b'", "query"),
+            ("/a=nosuchmodule.X", "/a: cannot import nosuchmodule.X"),
+            (f"/a={HERE}.number", f"/a: {HERE}.number is int"),
+            (f"/a={HERE}.NeedsArguments", "/a: class", "'room'"),
+            (f"/a={HERE}.Failing", "/a: class", "no database"),
+            (f"/a={HERE}.Nothing", "/a: class", "neither"),
+            (f"/a={HERE}.OwnFactory", "a path of its own, '/own'"),
+            (f"/a={HERE}.routes", "cannot be Routes"),
+        ):
+            self.assertRefused((f"--route={route}",), "--route: ", *parts)
+        self.assertRefused(
+            (f"--route=/a={HERE}.Duck", f"--route=/a={HERE}.Deciding"),
+            "--route: /a is there twice",
+        )
+        self.assertRefused(
+            (f"--route=/{{a}}={HERE}.Duck", f"--route=/{{b}}={HERE}.Duck"),
+            "--route: ",
+            "matches the same paths",
+        )
+        self.assertRefused(
+            (f"--route=/a={HERE}.Duck", "--protocol=nosuchmodule.X"),
+            "--protocol: cannot import",
+        )
+        self.assertRefused(
+            (f"--route=/a={HERE}.Duck", f"--protocol={HERE}.OwnFactory"),
+            "--route: ",
+            "a path of its own",
+        )
+        self.assertRefused(
+            (f"--route=/a={HERE}.Duck", "--path=/b"), "--path: does not go with routes"
+        )
 
 
 class OtherTests(OptionsCase):

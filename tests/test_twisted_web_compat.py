@@ -28,6 +28,7 @@ from tests.clients import Client, connect, reactor, within
 from twisted_ws.connection import CloseReceived, Ping, Pong
 from twisted_ws.factory import WebSocketServerFactory
 from twisted_ws.frames import FIN, Opcode, encodeFrame
+from twisted_ws.resource import WebSocketResource
 
 Observations: TypeAlias = list[Any]
 
@@ -144,6 +145,14 @@ class Factory:
 def ours(factory: Factory) -> Any:
     """Make what listens for twisted_ws."""
     return WebSocketServerFactory(factory)
+
+
+def oursInside(factory: Factory) -> Any:
+    """Make what listens for twisted_ws inside twisted.web, as one would there."""
+    with warnings.catch_warnings():
+        # Of Twisted about Twisted.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return Site(WebSocketResource(factory))
 
 
 def theirs(factory: Factory) -> Any:
@@ -286,11 +295,12 @@ async def observe(
     return received, factory.seen
 
 
+@pytest.mark.parametrize("make", [ours, oursInside], ids=lambda make: make.__name__)
 @pytest.mark.parametrize("step", STEPS, ids=lambda step: step.__name__)
 @pytest_twisted.ensureDeferred
-async def test_sameObservations(step: Step) -> None:
+async def test_sameObservations(step: Step, make: Callable[[Factory], Any]) -> None:
     """Under both, the client and the application see the same, in the same order."""
-    here = await observe(ours, step)
+    here = await observe(make, step)
     there = await observe(theirs, step)
     assert here == there
     # That both saw nothing would be the same, too.
@@ -298,11 +308,12 @@ async def test_sameObservations(step: Step) -> None:
     assert here[1][-1] == ("lost", "done")
 
 
+@pytest.mark.parametrize("make", [ours, oursInside], ids=lambda make: make.__name__)
 @pytest.mark.parametrize("step", STEPS, ids=lambda step: step.__name__)
 @pytest_twisted.ensureDeferred
-async def test_hereAlone(step: Step) -> None:
+async def test_hereAlone(step: Step, make: Callable[[Factory], Any]) -> None:
     """Where there is no ``twisted.web.websocket``, the steps go well here."""
-    received, seen = await observe(ours, step)
+    received, seen = await observe(make, step)
     assert received
     assert [each for each in seen if each in ("started", "finished")] == seen[:2]
     assert seen[-1] == ("lost", "done")
@@ -320,15 +331,16 @@ async def test_hereWhatIsExpected() -> None:
     assert received == ["ONE MORE", CloseReceived(3001, "")]
 
 
+@pytest.mark.parametrize("make", [ours, oursInside], ids=lambda make: make.__name__)
 @pytest_twisted.ensureDeferred
-async def test_producer() -> None:
+async def test_producer(make: Callable[[Factory], Any]) -> None:
     """A producer attached by the application is paused while the client does not read,
     and resumed when it does; nothing is lost.
 
     Here only: under ``twisted.web.websocket`` on real TCP ``attachProducer`` raises
     RuntimeError, because the HTTP channel has registered a producer before.
     """
-    async with serving(ours) as (factory, port):
+    async with serving(make) as (factory, port):
         client = await connect(port)
         assert await client.receive() == "welcome"
         client.transport.pauseProducing()

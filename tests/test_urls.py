@@ -94,6 +94,9 @@ class ParseTests(SynchronousTestCase):
             ("ws://sécret..x", "DNS"),
             ("ws://%73ecret", "host"),
             ("ws://%FF:secret@h", "UTF-8"),
+            ("ws://u:%FF@secret", "UTF-8"),
+            ("ws://u%3Asecret@h", "colon"),
+            ("ws://u:secret%0D%0A@h", "control"),
             ("ws://h/\ud800", "surrogate"),
         ):
             with self.assertRaises(InvalidURL) as caught:

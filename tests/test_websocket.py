@@ -370,7 +370,7 @@ class SendTests(WebSocketCase):
         async def answer(webSocket: WebSocket) -> None:
             await webSocket.send("x" * 100)
             await webSocket.send("x" * 100, compress=False)
-            await webSocket.send(b"x", compress=True)
+            await webSocket.send(b"x" * 20, compress=True)
 
         peer = self.handled(answer, "Sec-WebSocket-Extensions: permessage-deflate")
         frames = FrameDecoder(False, RSV1).feed(peer.response.body)
@@ -429,6 +429,26 @@ class SendTests(WebSocketCase):
                 self.assertEqual(
                     failure.value.code, 1006 if how == "broken" else int(how)
                 )
+
+    def test_afterCloseFrame(self) -> None:
+        """Behind a Close frame nothing can be sent: that is told, once the connection
+        has ended, and no message is dropped in silence. What came before a peer's may
+        still be answered."""
+        peer, webSocket = self.held()
+        webSocket.transport.loseConnection(4000)
+        sending = ensureDeferred(webSocket.send("late"))
+        self.assertNoResult(sending)
+        peer.send(closing(4000))
+        closed = self.failureResultOf(sending, ConnectionClosed).value
+        self.assertEqual(closed.code, 4000)
+        self.assertEqual(peer.messages, [])
+
+        async def answer(webSocket: WebSocket) -> None:
+            await webSocket.send(await webSocket.receive())
+
+        peer = self.handled(answer)
+        peer.send(text("in time") + closing())
+        self.assertEqual(peer.messages, ["in time"])
 
     def test_ping(self) -> None:
         """A ping goes out; its payload is limited."""
@@ -555,6 +575,21 @@ class CloseTests(WebSocketCase):
         self.assertNoResult(using)
         peer.send(closing(1011))
         self.failureResultOf(using, KeyError)
+
+    def test_contextManagerCancelled(self) -> None:
+        """If the block is cancelled it closes with 1001."""
+        peer, webSocket = self.held()
+
+        async def use() -> None:
+            async with webSocket:
+                await webSocket.receive()
+
+        using = ensureDeferred(use())
+        using.cancel()
+        peer.pump()
+        self.assertEqual(peer.closeFrame, (1001, ""))
+        peer.send(closing(1001))
+        self.failureResultOf(using, CancelledError)
 
     def test_contextManagerEnded(self) -> None:
         """If the connection has ended there is nothing to wait for."""

@@ -36,6 +36,8 @@ from .headers import Headers, ResponseHead
 from .interfaces import WebSocketProtocol, WebSocketTransport
 from .options import ServerOptions
 from .reconnection import Backoff, isWorthRetrying, reconnecting
+from .resource import WebSocketResource
+from .routes import Route, Routes
 from .service import WebSocketService
 from .tls import TLSServerEndpoint, loadContext, selfSignedContext
 from .websocket import HandlerProtocol, WebSocket
@@ -66,6 +68,8 @@ __all__ = [
     "RedirectRefused",
     "Request",
     "ResponseHead",
+    "Route",
+    "Routes",
     "ServerOptions",
     "SlowPolicy",
     "TLSConfigurationError",
@@ -76,6 +80,7 @@ __all__ = [
     "WebSocketClientEndpoint",
     "WebSocketError",
     "WebSocketProtocol",
+    "WebSocketResource",
     "WebSocketServerFactory",
     "WebSocketService",
     "WebSocketTransport",

@@ -116,6 +116,8 @@ class _Opening:
         self._authorization: str | None = None
         self._proxyAuthorization: str | None = None
         self._redirects = 0
+        # Where the last redirect pointed, as sent.
+        self._location: str | None = None
         self._challenges = 0
 
     async def run(self) -> Any:
@@ -130,7 +132,9 @@ class _Opening:
             except Redirected as redirected:
                 self._follow(redirected.head)
             except HandshakeRefused as refused:
-                if refused.status != 401:
+                if refused.status != 401 or not self._trusted:
+                    # Another origin would be given what is for the one that the
+                    # application named.
                     raise
                 answer = await self._answer(401, refused.headers)
                 if answer is None:
@@ -163,7 +167,16 @@ class _Opening:
         except ValueError as error:
             # Twisted's endpoints and TLS take no underscore in a name, for instance.
             protocol.giveUp()
-            raise InvalidURL(f"the URL's host: {loggable(error)}") from error
+            if self._endpoint.isFixed:
+                # Not ours, and the URL is not what it dislikes.
+                raise ConnectFailed(
+                    f"the endpoint cannot connect: {loggable(error)}", error
+                ) from error
+            why = f"the URL's host: {loggable(error)}"
+            if self._location is not None:
+                # Nothing is wrong with the URL that the application gave.
+                raise RedirectRefused(self._location, why) from error
+            raise InvalidURL(why) from error
         except Exception as error:
             protocol.giveUp()
             place = self._url.authority.host
@@ -182,6 +195,7 @@ class _Opening:
         if self._redirects == self._options.maxRedirects:
             raise TooManyRedirects(location, self._redirects)
         self._redirects += 1
+        self._location = location
         if target.origin == self._url.origin:
             # Behind user and password that came with the first URL.
             target = target._replace(user=self._url.user, password=self._url.password)
@@ -210,8 +224,11 @@ class _Opening:
         result = answer(Challenge(self._url, status, headers, self._challenges))
         if isinstance(result, Deferred) or isawaitable(result):
             result = await _cancellable(asDeferred(result))
-        found: str | None = result
-        return found
+        if result is not None and not isinstance(result, str):
+            raise TypeError(
+                f"answerChallenge gives a str or None, not {type(result).__name__}"
+            )
+        return result
 
 
 @implementer(IStreamClientEndpoint)
@@ -339,7 +356,7 @@ class WebSocketClientEndpoint:
                 headers=headers,
             )
         except ValueError as error:
-            raise ProxyFailed(f"the proxy cannot be used: {error}") from None
+            raise ProxyFailed(f"the proxy cannot be used: {error}") from error
 
     def __repr__(self) -> str:
         return f"<WebSocketClientEndpoint {self.url}>"

@@ -60,9 +60,10 @@ class Challenge:
 
     @property
     def challenges(self) -> tuple[str, ...]:
-        """The values of WWW-Authenticate, or of a proxy's Proxy-Authenticate."""
-        name = "Proxy-Authenticate" if self.isProxy else "WWW-Authenticate"
-        return tuple(self.headers.getAll(name))
+        """The values of WWW-Authenticate, or of a proxy's Proxy-Authenticate; some
+        proxies ask as servers do."""
+        found = self.headers.getAll("Proxy-Authenticate") if self.isProxy else []
+        return tuple(found or self.headers.getAll("WWW-Authenticate"))
 
 
 def basicAuthorization(user: str, password: str) -> str:

@@ -20,6 +20,7 @@ from .knobs import (
 )
 from .options import Options
 from .proxyurls import parseProxyURL
+from .urls import checkCredentials
 
 __all__ = ["ClientOptions"]
 
@@ -106,12 +107,13 @@ class ClientOptions(Options):
     answerChallenge: Any = knob(
         None,
         "A function that answers when the server or a proxy asks who is there.",
+        secret=True,
         check=checkCallable,
     )
     """Called with a :class:`~twisted_ws.clienthandshake.Challenge` when the server
     answers 401 or the proxy 407. Gives the value of the Authorization header for
     another try, or None to give up; may be a coroutine function, or return a
-    Deferred."""
+    Deferred. Not called for a 401 of another origin that a redirect leads to."""
 
     maxRedirects: int = knob(
         5,
@@ -206,10 +208,11 @@ class ClientOptions(Options):
             checkValue("origin", "Origin", self.origin)
         if self.password is not None and self.user is None:
             raise InvalidOption("password", "a password without user")
-        if self.user is not None and ":" in self.user:
-            raise InvalidOption(
-                "user", "a user with a colon, where the password begins"
-            )
+        if self.user is not None:
+            try:
+                checkCredentials(self.user, self.password or "")
+            except ValueError as error:
+                raise InvalidOption("user", f"user or password: {error}") from None
         if self.dangerouslyDisableCertificateVerification and (
             self.trustRoots is not None
         ):

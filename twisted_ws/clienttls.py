@@ -37,12 +37,9 @@ from .clientoptions import ClientOptions
 from .errors import CertificateRefused, TLSConfigurationError, TLSFailed
 from .tls import describeTLSError, handOver, readChain, readKey, readPEM
 
-__all__ = ["ClientTLS", "tlsFailure"]
+__all__ = ["ClientTLS", "isCertificateError", "tlsFailure"]
 
 _log = Logger()
-
-# The opening handshake is HTTP/1.1 (RFC 7301).
-_ALPN = [b"http/1.1"]
 
 
 class ClientTLS:
@@ -84,12 +81,9 @@ class ClientTLS:
     def _makeVerifying(
         self, host: str, extra: dict[str, Any]
     ) -> IOpenSSLClientConnectionCreator:
-        return optionsForClientTLS(
-            host,
-            self._trust,
-            acceptableProtocols=_ALPN,
-            extraCertificateOptions=extra,
-        )
+        # ALPN is not offered: servers made with Twisted's own CertificateOptions answer
+        # it with an alert, and without it every server speaks HTTP/1.1.
+        return optionsForClientTLS(host, self._trust, extraCertificateOptions=extra)
 
     def _makeCreator(
         self, host: str, certificate: dict[str, Any]
@@ -102,7 +96,7 @@ class ClientTLS:
             "and change everything (dangerouslyDisableCertificateVerification)",
             host=host,
         )
-        options = CertificateOptions(acceptableProtocols=_ALPN, **extra)
+        options = CertificateOptions(**extra)
         return _UnverifiedConnections(options.getContext(), host)
 
 
@@ -136,6 +130,13 @@ def _readTrustRoots(roots: Any) -> Any:
     if roots is None:
         return platformTrust()
     if not isinstance(roots, (str, os.PathLike)):
+        try:
+            # Tried now: later it would be a failed connection, worth another try.
+            CertificateOptions(trustRoot=roots)
+        except TypeError:
+            raise TLSConfigurationError(
+                "trustRoots", "neither a path nor what Twisted takes as a trustRoot"
+            ) from None
         return roots
     path = os.fspath(roots)
     chain = readChain(path, readPEM("trustRoots", path), "trustRoots")
@@ -184,6 +185,17 @@ def _readCertificate(given: Any) -> dict[str, Any]:
     return {"privateKey": key, "certificate": taken[0], "extraCertChain": taken[1:]}
 
 
+def isCertificateError(error: BaseException | None) -> bool:
+    """Tell whether it is a certificate that is not trusted, or not for the name.
+
+    :param error: what ended a connection or its TLS handshake
+    """
+    return isinstance(error, VerificationError) or (
+        isinstance(error, SSL.Error)
+        and "certificate verify failed" in describeTLSError(error)
+    )
+
+
 def tlsFailure(reason: Failure, host: str) -> TLSFailed | None:
     """Say what ended a connection, if it was TLS.
 
@@ -201,7 +213,7 @@ def tlsFailure(reason: Failure, host: str) -> TLSFailed | None:
     if not isinstance(error, SSL.Error):
         return None
     why = describeTLSError(error)
-    if "certificate verify failed" in why:
+    if isCertificateError(error):
         return CertificateRefused(
             f"the certificate of {host} is not issued by an authority that is trusted, "
             f"or has expired (OpenSSL says: {why}); see trustRoots",

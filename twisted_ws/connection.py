@@ -446,7 +446,8 @@ class Connection:
 
         :param text: any str that can be encoded in UTF-8
         :param compress: False sends it as it is; True compresses it, whatever its size;
-            None does so from ``compressionThreshold`` bytes on
+            None does so from ``compressionThreshold`` bytes on. Always as it is goes
+            one that would get no shorter.
         :returns: bytes for the peer, none once a Close frame was sent
         :raises TypeError: not a str
         :raises UnicodeEncodeError: a lone surrogate
@@ -480,7 +481,7 @@ class Connection:
         :param message: which
         :returns: bytes for the peer, none once a Close frame was sent
         """
-        if not self._maySend:
+        if not self.maySend:
             return b""
         deflater = self._deflater
         first, payload, frame = message.form(deflater)
@@ -566,7 +567,7 @@ class Connection:
         return self._outcome or (int(CloseCode.ABNORMAL), "")
 
     @property
-    def _maySend(self) -> bool:
+    def maySend(self) -> bool:
         """Whether no Close frame was sent (section 5.5.1)."""
         return self.state is State.OPEN or self.state is State.CLOSE_RECEIVED
 
@@ -577,7 +578,7 @@ class Connection:
         deflater = self._deflater
         assert deflater is not None  # noqa: S101
         # Nothing for a peer that will not see it: later ones would refer to it.
-        if self._maySend and (compress or len(payload) >= deflater.threshold):
+        if self.maySend and (compress or len(payload) >= deflater.threshold):
             compressed = deflater.compress(payload)
             if compressed is not None:
                 return self._send(first | RSV1, compressed)

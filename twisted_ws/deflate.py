@@ -33,8 +33,6 @@ _TAIL = b"\0\0\xff\xff"
 # stop at its end and give nothing. Behind one that was cut short, some of it is taken
 # for data, or it does not stop there.
 _END = _TAIL + b"\1\0\0\xff\xff"
-# The message without a byte (section 7.2.3.6).
-_EMPTY = b"\0"
 # Flush modes, the same in all engines.
 _SYNC_FLUSH = 2
 _FULL_FLUSH = 3
@@ -105,7 +103,8 @@ class Deflater:
         if not self._takesOver:
             return self.compressAlone(payload)
         if not payload:
-            return _EMPTY
+            # It has one byte in compressed form (section 7.2.3.6).
+            return None
         compressor = self._compressor
         if compressor is None:
             compressor = self._compressor = self._make()
@@ -114,7 +113,11 @@ class Deflater:
         except BaseException:
             self.forget()
             raise
-        # However long it got: the compressor counts on the peer to have seen it.
+        if len(data) - 4 >= len(payload):
+            # Longer, it could be over the peer's limit. The compressor has seen it, and
+            # the peer's decompressor will not.
+            self.forget()
+            return None
         return data[:-4]
 
     def compressAlone(self, payload: bytes) -> bytes | None:

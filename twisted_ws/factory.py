@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from ipaddress import IPv6Address, IPv6Network
 from typing import Any, Protocol, TypeAlias, cast
 
@@ -11,6 +12,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IAddress, IProtocolFactory, IReactorTime
 from twisted.internet.protocol import ServerFactory
 
+from .deciding import DecidingProtocol
 from .errors import BadHandshake
 from .handshake import Request, ServerHandshake
 from .options import ServerOptions
@@ -120,9 +122,10 @@ class WebSocketServerFactory(ServerFactory):
         self.path = path
         self.site = site
         self.handshake = ServerHandshake(self.options)
-        self.connections: set[ServerProtocol] = set()
+        self.connections: set[DecidingProtocol] = set()
         """All connections, those in their opening handshake included."""
         self._perAddress: Counter[str] = Counter()
+        self._addresses: dict[DecidingProtocol, str] = {}
         self._idle: list[Deferred[None]] = []
         self._clock = reactor
         self._deadlines: Deadlines | None = None
@@ -180,16 +183,34 @@ class WebSocketServerFactory(ServerFactory):
         """
         return ServerProtocol(self)
 
-    def checkPath(self, path: str) -> None:
-        """Refuse a request for WebSocket where there is none.
+    def factoryFor(self, request: Request) -> WebSocketServerFactory:
+        """Give the factory that serves a request's path.
 
-        :param path: of the request
+        :param request: not judged yet by anyone's options
+        :returns: this one; :class:`twisted_ws.routes.Routes` gives others
         :raises BadHandshake: 404
         """
-        if self.path is not None and path != self.path:
+        if self.path is not None and request.path != self.path:
             raise BadHandshake(404, "there is no WebSocket at this path")
+        return self
 
-    def checkLimits(self, connection: ServerProtocol) -> None:
+    def isWebSocketOnly(self, path: str) -> bool:
+        """Tell whether there is no page at a path, as WebSocket is there.
+
+        :param path: of a request that does not ask for WebSocket
+        """
+        return path == self.path
+
+    def changeOptions(self, **changes: Any) -> None:
+        """Put other values in the place of some options, for connections to come.
+
+        :param changes: fields of :class:`ServerOptions`
+        :raises InvalidOption: a value cannot work
+        """
+        self.options = replace(self.options, **changes)
+        self.handshake = ServerHandshake(self.options)
+
+    def checkLimits(self, connection: DecidingProtocol) -> None:
         """Refuse one connection too many.
 
         :param connection: which is counted already
@@ -212,7 +233,7 @@ class WebSocketServerFactory(ServerFactory):
         """Give the headers of a 503."""
         return {"Retry-After": str(self.options.retryAfter)}
 
-    def connectionOpened(self, connection: ServerProtocol) -> None:
+    def connectionOpened(self, connection: DecidingProtocol) -> None:
         """Count a connection.
 
         :param connection: which was made just now
@@ -221,7 +242,7 @@ class WebSocketServerFactory(ServerFactory):
         if self.options.maxConnectionsPerAddress:
             self._countAddress(connection, _addressKey(connection))
 
-    def connectionClosed(self, connection: ServerProtocol) -> None:
+    def connectionClosed(self, connection: DecidingProtocol) -> None:
         """Count a connection no more.
 
         :param connection: which is gone
@@ -233,10 +254,11 @@ class WebSocketServerFactory(ServerFactory):
             for waiter in waiters:
                 waiter.callback(None)
 
-    def _countAddress(self, connection: ServerProtocol, key: str | None) -> None:
+    def _countAddress(self, connection: DecidingProtocol, key: str | None) -> None:
         """Count a connection by an address, in place of the one it was counted by."""
-        before, connection.countedBy = connection.countedBy, key
+        before = self._addresses.pop(connection, None)
         if key is not None:
+            self._addresses[connection] = key
             self._perAddress[key] += 1
         if before is not None:
             self._perAddress[before] -= 1
@@ -277,7 +299,7 @@ class WebSocketServerFactory(ServerFactory):
         return waiter
 
 
-def _addressKey(connection: ServerProtocol) -> str | None:
+def _addressKey(connection: DecidingProtocol) -> str | None:
     """Give what a peer is counted by: its address, of IPv6 the /64 network, as that is
     what one customer gets. None for a peer without one, as on a UNIX socket: they are
     not all the same, and would else share one limit."""

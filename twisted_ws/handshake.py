@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import binascii
 from base64 import b64decode, b64encode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import sha1
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -44,6 +45,7 @@ __all__ = [
 ]
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+_NO_PARAMETERS: Mapping[str, str] = MappingProxyType({})
 _TARGET_SCHEMES = ("http", "https", "ws", "wss")
 
 
@@ -98,6 +100,7 @@ class Request:
     __slots__ = (
         "_subprotocol",
         "authority",
+        "avatar",
         "deflate",
         "extensionOffers",
         "headers",
@@ -105,12 +108,14 @@ class Request:
         "localAddress",
         "origin",
         "path",
+        "pathParameters",
         "peer",
         "peerCertificate",
         "queryString",
         "responseHeaders",
         "secure",
         "subprotocols",
+        "webRequest",
     )
 
     def __init__(
@@ -153,6 +158,16 @@ class Request:
         self.peerCertificate: Any = None
         """The peer's certificate (``OpenSSL.crypto.X509``), if there is TLS and it
         sent one."""
+        self.pathParameters: Mapping[str, str] = _NO_PARAMETERS
+        """The values of the ``{name}`` parts of the route's pattern, percent-decoded;
+        see :class:`twisted_ws.routes.Routes`."""
+        self.webRequest: Any = None
+        """The request of twisted.web, for its session and what resources in front left
+        on it, if it came through :class:`twisted_ws.resource.WebSocketResource`; its
+        response is not to be touched."""
+        self.avatar: Any = None
+        """Who authentication in front of a
+        :class:`twisted_ws.resource.WebSocketResource` found it to be from."""
         self._subprotocol: str | None = None
 
     @property
@@ -206,11 +221,24 @@ class ServerHandshake:
         self._deflateSettings = options.deflateSettings
 
     def read(self, head: RequestHead, secure: bool, loopbackOnly: bool) -> Request:
-        """Read a request that asks for WebSocket (section 4.2.1).
+        """Read a request that asks for WebSocket, and judge it.
 
         :param head: the request
         :param secure: whether it came over TLS
         :param loopbackOnly: whether the server listens on loopback only
+        :raises BadHandshake: it breaks a rule; carries the status
+        """
+        request = self.parse(head, secure)
+        self.judge(request, loopbackOnly)
+        return request
+
+    @classmethod
+    def parse(cls, head: RequestHead, secure: bool) -> Request:
+        """Read a request that asks for WebSocket (section 4.2.1), by the rules that are
+        the same for all servers.
+
+        :param head: the request
+        :param secure: whether it came over TLS
         :raises BadHandshake: it breaks a rule; carries the status
         """
         if head.version[0] != 1 or head.version < (1, 1):
@@ -218,7 +246,7 @@ class ServerHandshake:
         if head.method != "GET":
             raise BadHandshake(405, "WebSocket needs GET", {"Allow": "GET"}, True)
         headers = head.headers
-        self.checkBody(headers)
+        cls.checkBody(headers)
         authority, path, query = readTarget(head)
         if "upgrade" not in _tokens(headers, "Connection"):
             raise BadHandshake(400, "the Connection header does not say Upgrade")
@@ -227,15 +255,24 @@ class ServerHandshake:
         request.key = _readKey(headers)
         request.subprotocols = _readSubprotocols(headers)
         request.extensionOffers = _readExtensions(headers)
+        return request
+
+    def judge(self, request: Request, loopbackOnly: bool) -> None:
+        """Hold a request against the options, and agree on what they say.
+
+        :param request: what :meth:`parse` gave
+        :param loopbackOnly: whether the server listens on loopback only
+        :raises BadHandshake: it is not allowed here; carries the status
+        """
+        authority, secure = request.authority, request.secure
+        self.checkHost(authority, secure, loopbackOnly)
+        request.origin = self._checkOrigin(request.headers, authority, secure)
         if self._deflateSettings is not None:
             request.deflate = agree(request.extensionOffers, self._deflateSettings)
-        self.checkHost(authority, secure, loopbackOnly)
-        request.origin = self._checkOrigin(headers, authority, secure)
         for name in self._subprotocols:
             if name in request.subprotocols:
                 request.selectSubprotocol(name)
                 break
-        return request
 
     def checkHost(self, authority: Authority, secure: bool, loopbackOnly: bool) -> None:
         """Hold the request's host against the allow-list.

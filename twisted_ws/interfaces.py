@@ -93,6 +93,12 @@ class WebSocketTransport(Protocol):
         has ended: nothing that is sent from now on need arrive."""
 
     @property
+    def maySend(self) -> bool:
+        """Whether what is sent now goes out: the connection has not ended, and no Close
+        frame was sent. While a peer's Close frame waits behind its last messages, those
+        may still be answered."""
+
+    @property
     def isCongested(self) -> bool:
         """Whether the peer does not read as fast as it is sent to: ``highWaterMark``
         bytes waited, and some still do."""
@@ -114,7 +120,8 @@ class WebSocketTransport(Protocol):
         :param compress: where compression was agreed, False sends this message without
             (it holds a secret beside what a stranger chose, say, or is a picture), and
             True compresses it however short it is; by default messages from
-            ``compressionThreshold`` bytes on are compressed
+            ``compressionThreshold`` bytes on are compressed. One that would get no
+            shorter is sent as it is.
         :raises TypeError: not a str
         :raises UnicodeEncodeError: a lone surrogate
         """

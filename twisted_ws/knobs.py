@@ -92,7 +92,10 @@ def checkCallable(name: str, value: object) -> None:
     :raises InvalidOption: it is no function
     """
     if value is not None and not callable(value):
-        raise InvalidOption(name, f"{value!r} is neither None nor callable")
+        # Without the value: what was to be returned may stand there, and be secret.
+        raise InvalidOption(
+            name, f"neither None nor callable, but a {type(value).__name__}"
+        )
 
 
 def checkLater(name: str, value: object) -> None:

@@ -66,6 +66,11 @@ class Outgoing:
         return connection is not None and connection.state is not State.OPEN
 
     @property
+    def maySend(self) -> bool:
+        """See :class:`twisted_ws.interfaces.WebSocketTransport`."""
+        return self._connection is not None and self._connection.maySend
+
+    @property
     def isCongested(self) -> bool:
         """See :class:`twisted_ws.interfaces.WebSocketTransport`."""
         return self._sending.isFull

@@ -20,6 +20,7 @@ from twisted.logger import Logger
 from .client import WebSocketClientEndpoint
 from .clienthandshake import readRetryAfter
 from .clientoptions import ClientOptions
+from .clienttls import isCertificateError
 from .errors import (
     CertificateRefused,
     ConnectFailed,
@@ -37,6 +38,9 @@ _log = Logger()
 
 # 408 and 425 ask for another try; 429 and the others say when.
 _PASSING = frozenset({408, 425, 429})
+# Of a SOCKS proxy (RFC 1928 section 6): not allowed by its rules, command or address
+# type not supported.
+_FINAL_REPLIES = frozenset({2, 7, 8})
 
 
 def isWorthRetrying(error: BaseException) -> bool:
@@ -46,8 +50,8 @@ def isWorthRetrying(error: BaseException) -> bool:
     timeouts, and the statuses 408, 425, 429 and 500 to 599, of a proxy too. Final is
     what somebody has to repair: other statuses, a certificate that is not trusted, an
     answer that is not WebSocket, a redirect that may not be followed, an invalid URL or
-    option, a proxy that wants other credentials, and every error that is not of this
-    package.
+    option, a proxy that wants other credentials, allows no such connection or cannot be
+    used at all, and every error that is not of this package.
 
     :param error: what ``connect()`` failed with
     """
@@ -55,7 +59,13 @@ def isWorthRetrying(error: BaseException) -> bool:
         return error.status in _PASSING or 500 <= error.status <= 599
     if isinstance(error, ProxyFailed):
         if error.status is None:
-            return not error.wantsCredentials
+            cause = error.__cause__
+            return not (
+                error.wantsCredentials
+                or error.reply in _FINAL_REPLIES
+                or isinstance(cause, ValueError)
+                or isCertificateError(cause)
+            )
         return error.status in _PASSING or 500 <= error.status <= 599
     return isinstance(error, (ConnectFailed, HandshakeTimeout)) and not isinstance(
         error, CertificateRefused

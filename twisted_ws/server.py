@@ -9,38 +9,29 @@ not ask for WebSocket goes to twisted.web, if the factory has a site.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import suppress
 from email.utils import formatdate
-from inspect import isawaitable
-from typing import Any, Protocol
+from typing import Any
 
 from OpenSSL import SSL
-from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IHandshakeListener, IReactorTime
+from twisted.internet.interfaces import IHandshakeListener
 from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from .connection import Connection, Role
-from .errors import BadHandshake, ConnectionFailed, HandshakeRejected
+from .deciding import Admission, DecidingProtocol, listensOnLoopbackOnly
+from .errors import BadHandshake, HandshakeRejected
 from .handshake import (
-    Request,
     ServerHandshake,
     encodeRefusal,
     plainRequest,
     readTarget,
 )
 from .headers import MalformedHead, RequestHead, parseRequestHead
-from .interfaces import asDeferred
-from .options import ServerOptions
-from .origins import isLoopbackHost
-from .protocol import WireProtocol
 from .redaction import loggable, withoutQuery
-from .timers import Deadlines
-from .tls import describeTLSError, isSecure, peerCertificate
+from .tls import describeTLSError, isSecure
 
-__all__ = ["Admission", "ServerProtocol", "listensOnLoopbackOnly"]
+__all__ = ["ServerProtocol"]
 
 _log = Logger()
 
@@ -52,86 +43,25 @@ _PAGE_TIMEOUT = 60.0
 or never was one."""
 
 
-class Admission(Protocol):
-    """What a connection asks of its factory, which
-    :class:`twisted_ws.factory.WebSocketServerFactory` gives."""
-
-    options: ServerOptions
-    handshake: ServerHandshake
-    path: str | None
-    site: Any
-
-    @property
-    def clock(self) -> IReactorTime:
-        """The reactor."""
-
-    @property
-    def deadlines(self) -> Deadlines:
-        """The deadlines of all connections."""
-
-    def protocolForRequest(self, request: Request, /) -> Any:
-        """Decide on a request."""
-
-    def checkPath(self, path: str) -> None:
-        """Refuse a request for WebSocket where there is none."""
-
-    def checkLimits(self, connection: Any, /) -> None:
-        """Refuse one connection too many."""
-
-    def retryHeaders(self) -> dict[str, str]:
-        """Give the headers of a 503."""
-
-    def connectionOpened(self, connection: Any, /) -> None:
-        """Count a connection."""
-
-    def connectionClosed(self, connection: Any, /) -> None:
-        """Count a connection no more."""
-
-
-def listensOnLoopbackOnly(transport: Any) -> bool:
-    """Tell whether the port that accepted a connection is bound to loopback.
-
-    :param transport: what the protocol got from ``makeConnection``; the answer is no
-        where it does not tell its port
-    """
-    # Under TLS, or another wrapper, the TCP transport is the transport's transport.
-    while transport is not None and not hasattr(transport, "server"):
-        transport = getattr(transport, "transport", None)
-    port = getattr(transport, "server", None)
-    if port is None:
-        return False
-    return isLoopbackHost(str(getattr(port.getHost(), "host", "")))
-
-
 @implementer(IHandshakeListener)
-class ServerProtocol(WireProtocol):
-    """One connection that a client made.
+class ServerProtocol(DecidingProtocol):
+    """One connection that a client made to a port of ours.
 
     :param factory: decides, and has options, handshake and clock
     """
 
-    factory: Any
-    options: ServerOptions
-
     _lines: list[bytes] | None = None
     _headSize = 0
     _method = ""
-    _where = "a request that was not finished"
-    _refused = False
-    _decision: Deferred[Any] | None = None
     _tlsDone = True
     _successor: Any = None
-
-    countedBy: str | None = None
-    """The address that the factory counts it by."""
 
     # Not CRLF, so that a line that ends in a bare LF is seen at once; a peer that knows
     # no other would have to wait until its time is up.
     delimiter = b"\n"
 
     def __init__(self, factory: Admission) -> None:
-        super().__init__(factory.options, factory.clock, factory.deadlines)
-        self.factory = factory
+        super().__init__(factory)
         # With the CR.
         self.MAX_LENGTH = factory.options.maxHeaderLine + 1
         self._lines = []
@@ -141,12 +71,7 @@ class ServerProtocol(WireProtocol):
     def connectionMade(self) -> None:
         """The TCP connection has been made; with TLS, that handshake comes first."""
         self._tlsDone = not isSecure(self.transport)
-        self.factory.connectionOpened(self)
-        if hasattr(self.transport, "setTcpNoDelay"):
-            # Small frames must not wait for the acknowledgement of those before. UNIX
-            # sockets have the method too, and on older Twisted fail in it.
-            with suppress(OSError):
-                self.transport.setTcpNoDelay(True)
+        super().connectionMade()
         end = self._clock.seconds() + self.options.handshakeTimeout
         self._deadlines.watch(self, end)
 
@@ -215,15 +140,7 @@ class ServerProtocol(WireProtocol):
 
         :raises HandshakeRejected: it is not to be
         """
-        request = self.factory.handshake.read(
-            head, isSecure(self.transport), listensOnLoopbackOnly(self.transport)
-        )
-        self.factory.checkPath(request.path)
-        self.factory.checkLimits(self)
-        request.peer = self.transport.getPeer()
-        request.localAddress = self.transport.getHost()
-        request.peerCertificate = peerCertificate(self.transport)
-        self.adopt(request)
+        self.admit(ServerHandshake.parse(head, isSecure(self.transport)))
 
     def _plainRequest(self, head: RequestHead, lines: list[bytes]) -> None:
         """Give a request that does not ask for WebSocket to twisted.web.
@@ -243,7 +160,7 @@ class ServerProtocol(WireProtocol):
             path = head.target.partition("?")[0]
         site = self.factory.site
         # With the root for both, browsers that ask for a page get it.
-        if site is None or (path == self.factory.path and path != "/"):
+        if site is None or (self.factory.isWebSocketOnly(path) and path != "/"):
             hasBody = "Content-Length" in head.headers or (
                 "Transfer-Encoding" in head.headers
             )
@@ -279,122 +196,18 @@ class ServerProtocol(WireProtocol):
         """The page is written; what remains is to send it and to close."""
         self._setEnd()
 
-    # The decision
-
-    def adopt(self, request: Request, pending: bytes = b"") -> None:
-        """Have a valid request decided, and go on from there.
-
-        :param request: what :meth:`ServerHandshake.read` gave
-        :param pending: what came behind its head
-        """
-        self.request = request
-        self._pendingBytes = pending
-        try:
-            result = self.factory.protocolForRequest(request)
-        except BaseException:
-            self._decisionFailed(Failure())
-            return
-        self._whenDecided(result, self._decided)
-
-    def _whenDecided(self, result: Any, then: Any) -> None:
-        """Go on with a result now, or when it is there: a Deferred is made only for
-        those who return one."""
-        if isinstance(result, Deferred) or isawaitable(result):
-            # It may have fired, and then there may be the next one to wait for already.
-            decision = self._decision = asDeferred(result)
-            decision.addCallback(then)
-            decision.addErrback(self._decisionFailed)
-        else:
-            then(result)
-
-    def _cancelDecision(self) -> None:
-        decision, self._decision = self._decision, None
-        if decision is not None:
-            try:
-                decision.cancel()
-            except Exception:
-                _log.failure("Cancelling the decision on {where}", where=self._where)
-
-    def _isOver(self) -> bool:
-        """Whether the connection has ended, or is bound to."""
-        return self._lost is not None or self._refused or self._deaf
-
-    def _decided(self, application: Any) -> None:
-        self._decision = None
-        if self._isOver():
-            return
-        if application is None:
-            self._refuse(HandshakeRejected(404))
-            return
-        self._application = application
-        deflate = self.request.deflate
-        self._prepare(Connection(Role.SERVER, self.options, deflate=deflate))
-        if deflate is not None:
-            self.extensions = (str(deflate),)
-        try:
-            result = application.negotiationStarted(self)
-        except BaseException:
-            self._decisionFailed(Failure())
-            return
-        self._whenDecided(result, self._accepted)
-
-    def _accepted(self, _: object) -> None:
-        self._decision = None
-        if self._isOver():
-            return
-        _log.debug(
-            "Accepted {where} from {peer}, extensions: {extensions}",
-            where=self._where,
-            peer=self._peer(),
-            extensions=", ".join(self.extensions) or "none",
-        )
-        self._open(self.factory.handshake.accept(self.request, self.extensions))
-
-    def _decisionFailed(self, failure: Failure) -> None:
-        self._decision = None
-        if self._isOver():
-            # Cancelled, because the peer left or the server shuts down.
-            return
-        if not isinstance(failure.value, HandshakeRejected):
-            _log.failure("Deciding on {where} failed", failure, where=self._where)
-            self._refuse(HandshakeRejected(500))
-        else:
-            self._refuse(failure.value)
-
     def _earlyData(self, data: bytes) -> None:
         """Take what follows the request head before there are frames."""
         if self._successor is not None:
             self._successor.dataReceived(data)
-        elif not self._refused:
-            # Frames that came before the 101. Reading goes on for a while, because only
-            # so is the peer seen to leave while the decision is pending.
-            self._pendingBytes += data
-            if len(self._pendingBytes) > self.options.maxHeadSize:
-                self._readingPaused = True
-                self.transport.pauseProducing()
+        else:
+            super()._earlyData(data)
 
     # Refusals
 
-    def failConnection(self, error: ConnectionFailed) -> None:
-        """Fail the connection; before the 101, refuse the request.
-
-        :param error: why; carries the close code
-        """
-        if self._opened:
-            super().failConnection(error)
-        elif not self._isOver():
-            self._logFailure(error)
-            self._refuse(HandshakeRejected(500))
-
     def _refuse(self, rejection: HandshakeRejected) -> None:
         """Answer with a complete HTTP response and close the connection behind it."""
-        why = getattr(rejection, "why", "")
-        _log.info(
-            "Refused {where} from {peer}: {why}",
-            where=self._where,
-            peer=self._peer(),
-            why=f"{rejection.status} {why}" if why else str(rejection),
-        )
+        self._logRefusal(rejection)
         self._lines = None
         self._refused = True
         self.clearLineBuffer()  # type: ignore[no-untyped-call]
@@ -437,21 +250,9 @@ class ServerProtocol(WireProtocol):
                 peer=self._peer(),
                 why=describeTLSError(reason.value),
             )
-        self._lost = reason
-        # First of all: connectionLost is the last hook, negotiationStarted may be
-        # running still.
-        self._cancelDecision()
-        if self._application is None:
-            # No application knows of it yet.
-            self._finished = True
         super().connectionLost(reason)
-        if self._application is None:
-            self._released()
         if self._successor is not None:
             self._successor.connectionLost(reason)
-
-    def _released(self) -> None:
-        self.factory.connectionClosed(self)
 
     def shutDown(self, code: int, reason: str) -> None:
         """The server is going away: close, however far the connection has come.
@@ -459,24 +260,21 @@ class ServerProtocol(WireProtocol):
         :param code: for the Close frame
         :param reason: for the Close frame
         """
-        if self._opened:
-            self.loseConnection(code, reason)
-        elif self._isOver() or self._successor is not None:
+        if self._successor is not None:
             # A response is on its way, and the connection ends behind it.
             return
-        elif self._lines is not None:
-            self._lines = None
-            self._refused = self._deaf = True
-            if isSecure(self.transport):
-                # Nothing was asked, so nothing is owed. TLS would wait for the peer's
-                # goodbye, and browsers keep spare connections.
-                self._abort()
-            else:
-                self._setEnd()
-                self.transport.loseConnection()
+        if self._lines is None:
+            super().shutDown(code, reason)
+            return
+        self._lines = None
+        self._refused = self._deaf = True
+        if isSecure(self.transport):
+            # Nothing was asked, so nothing is owed. TLS would wait for the peer's
+            # goodbye, and browsers keep spare connections.
+            self._abort()
         else:
-            self._refuse(HandshakeRejected(503, self.factory.retryHeaders()))
-            self._cancelDecision()
+            self._setEnd()
+            self.transport.loseConnection()
 
 
 def _tooLarge(what: str) -> BadHandshake:

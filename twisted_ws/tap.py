@@ -6,7 +6,7 @@ import inspect
 import os
 import re
 import sys
-from dataclasses import fields, replace
+from dataclasses import fields
 from ipaddress import ip_address
 from typing import Any, ClassVar
 
@@ -18,10 +18,10 @@ from twisted.python import reflect, usage
 
 from .errors import InvalidOption, TLSConfigurationError
 from .factory import WebSocketServerFactory
-from .handshake import ServerHandshake
 from .interfaces import WebSocketProtocol
 from .options import ServerOptions
 from .pages import demoSite, fileSite
+from .routes import Routes
 from .service import WebSocketService, tcpEndpoints
 from .tls import TLSServerEndpoint, fingerprint, loadContext, selfSignedContext
 
@@ -241,6 +241,7 @@ class Options(usage.Options):
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self["listen"] = []
+        self["route"] = []
         for each in fields(ServerOptions):
             if isinstance(each.default, tuple):
                 self[flagFor(each.name, each.metadata)] = []
@@ -251,8 +252,16 @@ class Options(usage.Options):
         may be given several times. With --tls or --certificate, TLS goes on top."""
         self["listen"].append(description)
 
+    def opt_route(self, route: str) -> None:
+        """Path and what is served there, as /chat=package.module.Name, named as for
+        --protocol, which serves the other paths if it is given; a part of the path such
+        as {name} stands for any. May be given several times."""
+        self["route"].append(route)
+
     # The help shows a docstring's line breaks as the spaces that follow them.
-    opt_listen.__doc__ = " ".join((opt_listen.__doc__ or "").split())
+    for _option in (opt_listen, opt_route):
+        _option.__doc__ = " ".join((_option.__doc__ or "").split())
+    del _option
 
     def parseArgs(self, *arguments: str) -> None:
         """Take what is no option: there is nothing of the kind.
@@ -298,26 +307,51 @@ class Options(usage.Options):
 
     def _makeFactory(self) -> WebSocketServerFactory:
         path = self["path"]
-        factory = loadApplication(self["protocol"])
-        given = self._givenFields()
+        if self["route"]:
+            factory: WebSocketServerFactory = self._makeRoutes()
+        else:
+            factory = loadApplication(self["protocol"])
+        if path is not None and isinstance(factory, Routes):
+            raise usage.UsageError(
+                "--path: does not go with routes, which have paths of their own; give "
+                "another --route"
+            )
         try:
-            options = replace(factory.options, **given)
+            # The application's own factory serves, not another one that asks it: it may
+            # override more than one method, and knows its connections.
+            factory.changeOptions(**self._givenFields())
         except InvalidOption as error:
             text = f"{error.name}: {error.why}"
             raise usage.UsageError(_withFlags(text)) from None
-        if path is None:
-            path = factory.path
-        if self["web"] is None:
-            site = factory.site or demoSite(path or "/", self["protocol"] is None)
-        else:
-            site = fileSite(os.path.abspath(self["web"]))
-        # The application's own factory serves, not another one that asks it: it may
-        # override more than one method, and knows its connections.
-        factory.options = options
-        factory.handshake = ServerHandshake(options)
-        factory.path = path
-        factory.site = site
+        factory.path = path = factory.path if path is None else path
+        if self["web"] is not None:
+            factory.site = fileSite(os.path.abspath(self["web"]))
+        elif factory.site is None:
+            if isinstance(factory, Routes):
+                path = factory.patterns[0] if factory.patterns else None
+            echoes = not self["route"] and self["protocol"] is None
+            factory.site = demoSite(path or "/", echoes)
         return factory
+
+    def _makeRoutes(self) -> Routes:
+        routes: dict[str, WebSocketServerFactory] = {}
+        for route in self["route"]:
+            # A path may hold the sign, a name does not.
+            pattern, equals, name = route.rpartition("=")
+            if not equals or not name:
+                raise usage.UsageError(
+                    f"--route: {route!r} is not path and name, such as "
+                    f"/chat=package.module.Name"
+                )
+            if pattern in routes:
+                raise usage.UsageError(f"--route: {pattern} is there twice")
+            routes[pattern] = loadApplication(name, f"--route: {pattern}")
+        protocol = self["protocol"]
+        default = None if protocol is None else loadApplication(protocol)
+        try:
+            return Routes(routes, default)
+        except (TypeError, ValueError) as error:
+            raise usage.UsageError(f"--route: {error}") from None
 
     def _givenFields(self) -> dict[str, Any]:
         """Collect the fields of :class:`ServerOptions` that were given."""
@@ -407,10 +441,13 @@ def _withFlags(text: str) -> str:
     return text
 
 
-def loadApplication(name: str | None) -> WebSocketServerFactory:
-    """Find what ``--protocol`` names, and make a factory of it.
+def loadApplication(
+    name: str | None, option: str = "--protocol"
+) -> WebSocketServerFactory:
+    """Find what ``--protocol`` or ``--route`` names, and make a factory of it.
 
     :param name: ``package.module.Name``; None for the echo
+    :param option: what errors begin with
     :raises twisted.python.usage.UsageError: it cannot be imported, or is nothing that
         can be served
     """
@@ -425,19 +462,19 @@ def loadApplication(name: str | None) -> WebSocketServerFactory:
     except Exception as error:
         # Also whatever the module itself raises when it is imported.
         raise usage.UsageError(
-            f"--protocol: cannot import {name}: {type(error).__name__}: {error}"
+            f"{option}: cannot import {name}: {type(error).__name__}: {error}"
         ) from None
-    return _factoryOf(name, found)
+    return _factoryOf(name, found, option)
 
 
-def _factoryOf(name: str, found: Any) -> WebSocketServerFactory:
+def _factoryOf(name: str, found: Any, option: str) -> WebSocketServerFactory:
     if isinstance(found, type):
-        _checkConstructor(name, found)
+        _checkConstructor(name, found, option)
         if not hasattr(found, "buildProtocol"):
             # The one hook that a protocol cannot do without.
             if not hasattr(found, "negotiationStarted"):
                 raise usage.UsageError(
-                    f"--protocol: class {name} has neither negotiationStarted, as a "
+                    f"{option}: class {name} has neither negotiationStarted, as a "
                     f"WebSocketProtocol has, nor buildProtocol, as a factory has"
                 )
             return WebSocketServerFactory(found)
@@ -445,7 +482,7 @@ def _factoryOf(name: str, found: Any) -> WebSocketServerFactory:
             found = found()
         except Exception as error:
             raise usage.UsageError(
-                f"--protocol: class {name} cannot be called: {type(error).__name__}: "
+                f"{option}: class {name} cannot be called: {type(error).__name__}: "
                 f"{error}"
             ) from None
     if isinstance(found, WebSocketServerFactory):
@@ -457,17 +494,17 @@ def _factoryOf(name: str, found: Any) -> WebSocketServerFactory:
     if callable(found) or hasattr(found, "buildProtocol"):
         return WebSocketServerFactory(found)
     raise usage.UsageError(
-        f"--protocol: {name} is {type(found).__name__}: neither a protocol class, a "
+        f"{option}: {name} is {type(found).__name__}: neither a protocol class, a "
         f"factory, nor an async function"
     )
 
 
-def _checkConstructor(name: str, found: type) -> None:
+def _checkConstructor(name: str, found: type, option: str) -> None:
     try:
         inspect.signature(found).bind()
     except TypeError as error:
         raise usage.UsageError(
-            f"--protocol: class {name} is called without arguments: {error}"
+            f"{option}: class {name} is called without arguments: {error}"
         ) from None
     except ValueError:
         # A class whose signature cannot be told; it shows when it is called.

@@ -394,14 +394,22 @@ class MemoryServer:
         self.clock = clock
         """Tells the time."""
         self.options = options or ServerOptions()
-        self.factory = WebSocketServerFactory(
-            _asApplication(application), self.options, reactor=clock, **arguments
-        )
+        self.factory = self.makeFactory(_asApplication(application), **arguments)
         """The factory."""
         self.peers: list[Any] = []
         """The raw peers that have connected."""
         self.pairs: list[MemoryPair] = []
         """The connections that came through the endpoint."""
+
+    def makeFactory(self, application: Any, **arguments: Any) -> WebSocketServerFactory:
+        """Make the factory; override it for one of another class.
+
+        :param application: for it
+        :param arguments: for it
+        """
+        return WebSocketServerFactory(
+            application, self.options, reactor=self.clock, **arguments
+        )
 
     @property
     def endpoint(self) -> MemoryEndpoint:

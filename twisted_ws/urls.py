@@ -15,9 +15,10 @@ import hyperlink
 from .errors import InvalidURL
 from .origins import Authority, Origin, originOf, parseAuthority
 
-__all__ = ["WebSocketURL", "parseURL"]
+__all__ = ["WebSocketURL", "checkCredentials", "parseURL", "writeAuthority"]
 
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?]*)([^?]*)(\?.*)?")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _NOT_IN_URLS = re.compile(r"[\x00-\x20\x7f-\x9f\\]")
 _SCHEMES = {"ws": False, "wss": True}
 # For redirects, which the servers behind often know of only by the names of HTTP.
@@ -188,11 +189,31 @@ def _readHost(text: str) -> Authority:
 
 def _readUser(text: str) -> tuple[str, str | None]:
     """Read user and password."""
-    user, colon, password = text.partition(":")
+    name, colon, secret = text.partition(":")
     try:
-        return (
-            unquote(user, errors="strict"),
-            unquote(password, errors="strict") if colon else None,
-        )
+        user = unquote(name, errors="strict")
+        password = unquote(secret, errors="strict")
     except UnicodeDecodeError:
         raise InvalidURL("the URL's user or password is not UTF-8") from None
+    try:
+        checkCredentials(user, password)
+    except ValueError as error:
+        raise InvalidURL(f"the URL's user or password: {error}") from None
+    return user, password if colon else None
+
+
+def checkCredentials(user: str, password: str) -> None:
+    """Check that HTTP Basic authentication (RFC 7617 section 2) can say them.
+
+    :param user: the user
+    :param password: the password
+    :raises ValueError: it cannot; the message holds neither of the two
+    """
+    if ":" in user:
+        raise ValueError("a user with a colon, where the password begins")
+    if _CONTROL.search(user + password):
+        raise ValueError("a control character")
+    try:
+        (user + password).encode()
+    except UnicodeEncodeError:
+        raise ValueError("a lone surrogate") from None

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Any, TypeAlias, cast
 
-from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.internet.defer import CancelledError, Deferred, ensureDeferred
 from twisted.internet.interfaces import IAddress
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -46,7 +46,8 @@ class WebSocket:
     Iterate over it for messages, ``str`` or ``bytes``; the iteration ends when the peer
     closes with 1000, 1001 or no code, and raises :class:`ConnectionClosed` when the
     connection ends in any other way. As an async context manager it closes with 1000 at
-    the end of the block, or 1011 if that raises.
+    the end of the block, with 1001 if that is cancelled, or 1011 if it raises. Then it
+    waits for the peer's answer, ``closeTimeout`` seconds at most.
 
     Memory: beside what the connection itself may hold, ``QUEUED_MESSAGES`` messages, or
     fewer with ``QUEUED_SIZE`` bytes and characters together, and the one that goes over
@@ -119,11 +120,14 @@ class WebSocket:
 
         :param message: str goes as text, bytes as binary
         :param compress: as for :meth:`WebSocketTransport.sendTextMessage`
-        :raises ConnectionClosed: the connection has ended
+        :raises ConnectionClosed: the connection has ended, or a Close frame was sent,
+            after which it waits until it has ended
         :raises TypeError: neither str nor bytes
         """
         if self._closed is not None:
             raise self._closed
+        if not self.transport.maySend:
+            raise await self.transport.whenClosed()
         if isinstance(message, str):
             self.transport.sendTextMessage(message, compress)
         else:
@@ -161,7 +165,13 @@ class WebSocket:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        await self.close(1000 if kind is None else 1011)
+        if kind is None:
+            code = CloseCode.NORMAL
+        elif issubclass(kind, CancelledError):
+            code = CloseCode.GOING_AWAY
+        else:
+            code = CloseCode.INTERNAL_ERROR
+        await self.close(code)
 
     # From the protocol
 

@@ -40,4 +40,6 @@ if __name__ == "__main__":
     # Type checkers expect a factory for protocols of bytes there.
     service = ClientService(endpoint, Watchers())  # type: ignore[arg-type]
     service.startService()
+    # Says goodbye at Ctrl-C; within an Application, Twisted sees to that.
+    reactor.addSystemEventTrigger("before", "shutdown", service.stopService)
     reactor.run()
