@@ -27,6 +27,7 @@ from twisted_ws import (
     ServerOptions,
     TLSServerEndpoint,
     WebSocketServerFactory,
+    attacks,
     selfSignedContext,
 )
 from twisted_ws.attacks import NOT_FROM_OUTSIDE, ROWS, SLOW
@@ -444,3 +445,26 @@ def test_commandRefuses() -> None:
         assert words in done.stderr
         assert "Traceback" not in done.stderr
         assert done.stdout == ""
+
+
+@pytest_twisted.ensureDeferred
+async def test_commandInThisProcess(capsys: pytest.CaptureFixture[str]) -> None:
+    """The same, seen from inside."""
+    parser = attacks._parser()
+
+    async def status(*arguments: str) -> object:
+        options = parser.parse_args(["attack", *arguments])
+        with pytest.raises(SystemExit) as caught:
+            await attacks._run(reactor, options)
+        return caught.value.code
+
+    async with serving() as port:
+        assert await status("127.0.0.1", str(port), "--row", "H15") == 0
+    assert capsys.readouterr().out.endswith("\n0 passed, 0 failed, 1 skipped\n")
+    async with listening(serverOf(Credulous)) as port:
+        place = ("127.0.0.1", str(port), "--patience", "0.1")
+        assert await status(*place, "--row", "F08") == 1
+    assert await status("127.0.0.1", str(port)) == 2
+    assert await status("192.0.2.1", "80") == 2
+    assert await status("127.0.0.1", "80", "--row", "X") == 2
+    assert len(capsys.readouterr().err.splitlines()) == 3

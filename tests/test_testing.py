@@ -23,10 +23,8 @@ from twisted_ws import (
     connect,
 )
 from twisted_ws.client import WebSocketClientEndpoint
-from twisted_ws.frames import RSV1
 from twisted_ws.memory import CLIENT, SERVER
 from twisted_ws.testing import (
-    CLOSE,
     PING,
     PONG,
     TEXT,
@@ -38,9 +36,6 @@ from twisted_ws.testing import (
     echoing,
     frame,
     plainGet,
-    readFrames,
-    readResponse,
-    request,
     text,
 )
 
@@ -372,99 +367,3 @@ class ServerTests(SynchronousTestCase):
         self.assertEqual(seen, [1])
         server.turn()
         self.assertEqual(seen, [1, 2])
-
-
-class RecorderTests(SynchronousTestCase):
-    """:class:`Recorder`."""
-
-    def test_calls(self) -> None:
-        """Every hook is written down, with its arguments."""
-        pair = connectedPair(echoing(), Recorder(), PLAIN)
-        pair.client.transport.sendTextMessage("a")
-        pair.client.transport.ping(b"b")
-        pair.pump()
-        pair.server.transport.ping(b"c")
-        pair.pump()
-        pair.client.transport.loseConnection()
-        pair.pump()
-        self.assertEqual(
-            pair.server.names,
-            [
-                "negotiationStarted",
-                "negotiationFinished",
-                "textMessageReceived",
-                "pingReceived",
-                "pongReceived",
-                "connectionLost",
-            ],
-        )
-        self.assertIn(("pongReceived", b"b"), pair.client.calls)
-        self.assertEqual(pair.server.reason.code, 1000)
-
-    def test_buffer(self) -> None:
-        """So are those of a full buffer."""
-        recorder = Recorder()
-        peer = MemoryServer(recorder, PLAIN).open()
-        peer.reads = False
-        for _ in range(3):
-            recorder.transport.sendBytesMessage(bytes(70_000))
-        peer.reads = True
-        peer.pump()
-        self.assertEqual(recorder.names[2:], ["sendBufferFull", "sendBufferDrained"])
-        recorder.transport.abortConnection()
-
-    def test_reactions(self) -> None:
-        """A reaction is called with the recorder and the arguments, and its result is
-        the hook's."""
-        waiting: Deferred[None] = Deferred()
-        recorder = Recorder(textMessageReceived=lambda *_: waiting)
-        peer = MemoryServer(recorder).open()
-        peer.send(text("one"), text("two"))
-        self.assertEqual(recorder.messages, ["one"])
-        waiting.callback(None)
-        peer.pump()
-        self.assertEqual(recorder.messages, ["one", "two"])
-
-
-class BytesTests(SynchronousTestCase):
-    """What peers write and read."""
-
-    def test_request(self) -> None:
-        """A header line replaces the one of its name, and any can be left out."""
-        data = request("host: a", "X: y", without=("Upgrade",), method="PUT")
-        lines = data.decode().split("\r\n")
-        self.assertEqual(lines[0], "PUT / HTTP/1.1")
-        self.assertEqual([each for each in lines if "ost" in each], ["host: a"])
-        self.assertNotIn("Upgrade: websocket", lines)
-        self.assertEqual(lines[-2:], ["", ""])
-
-    def test_closing(self) -> None:
-        """A Close frame may be empty."""
-        self.assertEqual(readFrames(closing(None), masked=True), [(CLOSE, b"")])
-
-    def test_emptyClose(self) -> None:
-        """An empty Close frame reads as the code that stands for none."""
-        peer = MemoryServer(Recorder()).open()
-        peer.send(closing(None))
-        self.assertEqual(peer.closeFrame, (1005, ""))
-
-    def test_manyFrames(self) -> None:
-        """However many frames come, all are read."""
-        many = frame(PING) * 3000
-        self.assertEqual(len(readFrames(many, masked=True)), 3000)
-
-    def test_strict(self) -> None:
-        """What is not whole, or wrong, is an error of the test."""
-        for data in (b"\x81", b"\x81\x80abcd", b"\xc1\x00"):
-            self.assertRaises(AssertionError, readFrames, data)
-        self.assertEqual(readFrames(b"\xc1\x00", compressed=True), [(TEXT | RSV1, b"")])
-        for data in (
-            b"HTTP/1.1 200 OK\r\n",
-            b"HTTP/1.0 200 OK\r\n\r\n",
-            b"HTTP/1.1 200 OK\r\nA: b\r\na: c\r\n\r\n",
-        ):
-            self.assertRaises(AssertionError, readResponse, data)
-        found = readResponse(
-            b"HTTP/1.1 200 OK\r\nSet-Cookie: a\r\nset-cookie: b\r\n\r\nx"
-        )
-        self.assertEqual(found, (200, {"set-cookie": "b"}, b"x"))

@@ -15,6 +15,9 @@ from .peerbytes import BINARY, CLOSE, MASK, PING, PONG, TEXT, closing, frame, te
 
 _MIB = 1024 * 1024
 _OFFER = "Sec-WebSocket-Extensions: permessage-deflate"
+# Keepalive's times and closeTimeout, and a little more.
+_SILENCE = 22.0
+_CLOSING = 12.0
 _CONTINUATION = Opcode.CONTINUATION
 _FIRST_TEXT = Opcode.TEXT
 _FIRST_BINARY = Opcode.BINARY
@@ -330,10 +333,10 @@ async def row_D04(target: Target) -> None:
 async def row_T01(target: Target) -> None:
     """a peer that is silent"""
     wire = await target.open()
-    if not await wire.until(lambda: [f for f, _ in wire.frames if f == PING], 22):
-        raise Broken("no ping within 22 s")
+    if not await wire.until(lambda: [f for f, _ in wire.frames if f == PING], _SILENCE):
+        raise Broken(f"no ping within {_SILENCE:g} s")
     try:
-        found = await wire.closeCode(22)
+        found = await wire.closeCode(_SILENCE)
     except Broken as broken:
         raise Broken(f"after a ping without pong: {broken}, not 1011") from None
     if found != 1011:
@@ -345,5 +348,7 @@ async def row_T02(target: Target) -> None:
     wire = await target.open()
     wire.send(frame(FIN | 3))
     await wire.closeCode()
-    if not await wire.hasEnded(12):
-        raise Broken("12 s after its Close frame the connection is still there")
+    if not await wire.hasEnded(_CLOSING):
+        raise Broken(
+            f"{_CLOSING:g} s after its Close frame the connection is still there"
+        )

@@ -15,6 +15,8 @@ from .adversary import Broken, Passed, Target
 from .peerbytes import KEY, PING, frame, plainGet
 
 _OFFER = "Sec-WebSocket-Extensions: permessage-deflate"
+# A byte each second, for longer than handshakeTimeout.
+_TRICKLE = (1.0, 12)
 
 # The opening handshake
 
@@ -212,8 +214,9 @@ async def row_H10(target: Target) -> None:
     """a request head that trickles"""
     wire = await target.connect()
     wire.send(b"GET ")
-    for _ in range(12):
-        if await wire.until(lambda: wire.answer, 1.0) or wire.isLost:
+    seconds, times = _TRICKLE
+    for _ in range(times):
+        if await wire.until(lambda: wire.answer, seconds) or wire.isLost:
             break
         wire.send(b"/")
     try:
