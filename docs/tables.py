@@ -18,6 +18,7 @@ from typing import Any
 import twisted_ws
 from tests.test_layers import PROGRAMS, PURE, TWISTED
 from twisted_ws import tap
+from twisted_ws.arguments import makeParser
 from twisted_ws.clientoptions import ClientOptions
 from twisted_ws.closing import CloseCode, describeCode, isLegalOnWire
 from twisted_ws.deflate import mostCompressed
@@ -210,6 +211,16 @@ def flagList() -> Iterator[str]:
         yield from (f"``--{name}``{brief}{value}", f"   {text}", "")
 
 
+def clientFlagList() -> Iterator[str]:
+    """Every option of ``python -m twisted_ws``."""
+    for action in makeParser()._actions:
+        flags = ", ".join(f"``{each}``" for each in action.option_strings)
+        if flags:
+            value = "" if action.nargs == 0 else f" *{action.metavar}*"
+            text = (action.help or "") % {"prog": "twisted_ws"}
+            yield from (f"{flags}{value}", f"   {text}", "")
+
+
 def closeCodeTable() -> Iterator[str]:
     """Every registered close code."""
     rows = [
@@ -274,6 +285,7 @@ def testsOf(row: str) -> list[str]:
 TABLES = {
     function.__name__: function
     for function in (
+        clientFlagList,
         clientOptionTable,
         closeCodeTable,
         flagList,

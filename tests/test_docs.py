@@ -20,6 +20,7 @@ from twisted.trial.unittest import SynchronousTestCase
 import twisted_ws
 from docs import tables
 from twisted_ws import tap
+from twisted_ws.arguments import COMMANDS, makeParser
 from twisted_ws.clientoptions import ClientOptions
 from twisted_ws.closing import CloseCode
 from twisted_ws.connection import Connection, Event, Role
@@ -143,6 +144,19 @@ class ReferenceTests(SynchronousTestCase):
         described = {line.partition("``")[2].partition("``")[0] for line in lines}
         known = {f"--{name.rstrip('=')}" for name in tap.Options().longOpt}
         self.assertEqual(described - {""}, known - {"--help", "--version"})
+
+    def test_clientFlags(self) -> None:
+        """It has every option of the client for the terminal, too, and what the page
+        about that says of commands is so."""
+        text = "\n".join(tables.clientFlagList())
+        for action in makeParser()._actions:
+            for flag in action.option_strings:
+                self.assertIn(f"``{flag}``", text)
+        page = (DOCS / "howto" / "terminal.rst").read_text("utf-8")
+        for command in COMMANDS:
+            name, _, what = command.partition("  ")
+            self.assertIn(f"``{name}``", page)
+            self.assertIn(what.strip().replace("/TEXT", "``/TEXT``"), page)
 
     def test_options(self) -> None:
         """The table of limits has every field, with its default."""

@@ -11,7 +11,15 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_ws import knobs
 from twisted_ws.errors import InvalidOption
-from twisted_ws.knobs import KIB, MIB, checkField, knob, readPairs
+from twisted_ws.knobs import (
+    KIB,
+    MIB,
+    checkField,
+    flagFor,
+    knob,
+    readPairs,
+    readSize,
+)
 
 
 @dataclass(frozen=True)
@@ -75,3 +83,25 @@ class KnobTests(SynchronousTestCase):
             InvalidOption, knobs.checkValue, "headers", "A", "b\n"
         )
         self.assertEqual(error.name, "headers")
+
+
+class CommandLineTests(SynchronousTestCase):
+    """What command lines make of options."""
+
+    def test_flags(self) -> None:
+        """A flag is the field's name, or what the declaration says."""
+        names = [flagFor(each.name, each.metadata) for each in fields(Knobs)]
+        self.assertEqual(names[:4], ["size", "seconds", "flag", "name"])
+        self.assertEqual(flagFor("maxSize", {"flag": None}), "max-size")
+
+    def test_sizes(self) -> None:
+        """Sizes are numbers of bytes, or of multiples of 1024."""
+        for text, size in (
+            ("0", 0),
+            ("64KiB", 65536),
+            ("1 m", MIB),
+            ("2G", 2048 * MIB),
+        ):
+            self.assertEqual(readSize(text), size)
+        for text in ("", "x", "1.5k", "-1", "1 kb", "1e3"):
+            self.assertRaises(ValueError, readSize, text)

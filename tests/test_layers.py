@@ -67,6 +67,13 @@ PROGRAMS = (
     "framethreats",
     "attacks",
     "testing",
+    "display",
+    "lineedit",
+    "stdio",
+    "console",
+    "arguments",
+    "cli",
+    "__main__",
 )
 ORDER = (*PURE, *TWISTED, *PROGRAMS)
 

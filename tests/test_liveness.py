@@ -245,6 +245,24 @@ class LivenessTests(WireTestCase):
         self.assertEqual(recorder.messages, ["a"])
         self.assertEqual(recorder.names[-1], "connectionLost")
 
+    def test_T01_intervalBelowTimeout(self) -> None:
+        """With an interval that is shorter than the timeout pings come at the interval
+        as long as they are answered, and the peer has the whole timeout to answer."""
+        peer = self.opened(Recorder(), pingInterval=5, pingTimeout=20)
+        for count in range(1, 7):
+            peer.advance(5.25, 0.125)
+            pings = [payload for first, payload in peer.frames if first == PING]
+            self.assertEqual(len(pings), count)
+            peer.send(frame(PONG, pings[-1]))
+        peer.advance(5.25, 0.125)
+        # No answer to this one.
+        peer.advance(19, 0.125)
+        self.assertIsNone(peer.closeFrame)
+        self.assertEqual(len([f for f, _ in peer.frames if f == PING]), 7)
+        peer.advance(1.25, 0.125)
+        assert peer.closeFrame is not None
+        self.assertEqual(peer.closeFrame[0], 1011)
+
     def slow(self, recorder: Recorder | None = None, **options: Any) -> RawPeer:
         """Give a peer with 30 seconds for a message, and no keepalive."""
         arguments = {"messageTimeout": 30, "pingInterval": 0, **options}

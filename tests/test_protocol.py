@@ -1162,6 +1162,19 @@ class EndTests(WireTestCase):
         self.assertEqual(recorder.messages, ["a", "b"])
         self.assertEqual(recorder.names[-1], "connectionLost")
 
+    def test_closeBehindSlices(self) -> None:
+        """A Close frame that was read and not decoded yet when the connection ends
+        counts, and the messages before it are delivered."""
+        recorder = Recorder()
+        peer = self.opened(recorder)
+        # The rest of the segment has to wait for a later turn.
+        peer.send(*[text("x")] * 3000, closing(4001, "bye"), segment=1 << 20)
+        self.assertLess(len(recorder.messages), 3000)
+        peer.vanish()
+        peer.advance(1, 0.125)
+        self.assertEqual(len(recorder.messages), 3000)
+        self.assertEqual((recorder.reason.code, recorder.reason.wasClean), (4001, True))
+
     def test_T03_messageWithoutEnd(self) -> None:
         """With ``messageTimeout`` a message that does not end in time is 1008."""
         recorder = Recorder()

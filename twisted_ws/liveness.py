@@ -75,7 +75,10 @@ class Liveness:
         if self._messageBegan is not None:
             times.append(self._messageBegan + self.options.messageTimeout)
         if self._pingedAt is not None:
-            times.append(self._pingedAt + self.options.pingTimeout)
+            due = self._pingedAt + self.options.pingTimeout
+            # If it is answered by then it is time for another one.
+            again = self._pingedAt + self.options.pingInterval
+            times.append(again if self._clock.seconds() < again < due else due)
         elif self.options.pingInterval:
             times.append(self._lastReceived + self.options.pingInterval)
         return min(times, default=None)
