@@ -247,6 +247,18 @@ async def test_refuses() -> None:
 
 
 @pytest_twisted.ensureDeferred
+async def test_accepts() -> None:
+    """A request is accepted with the right answer to its key."""
+    async with against() as target:
+        await target.accepts("x", target.request())
+    wrong = ACCEPTED.replace(ACCEPT, ACCEPT.lower())
+    async with against(lambda server: server.transport.write(wrong)) as target:
+        assert await saying(target.accepts("x", target.request())) == (
+            "x: answered 101 with a wrong Sec-WebSocket-Accept"
+        )
+
+
+@pytest_twisted.ensureDeferred
 async def test_fails() -> None:
     """A connection fails with a Close frame of the right code."""
     async with against(accept(frame(0x88)[:1] + b"\x02\x03\xea")) as target:

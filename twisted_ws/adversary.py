@@ -29,7 +29,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from .frames import RSV1, FrameDecoder
-from .peerbytes import CLOSE, PING, PONG, frame, request
+from .peerbytes import ACCEPT, CLOSE, PING, PONG, frame, request
 from .redaction import loggable
 
 __all__ = ["Answer", "Broken", "NotLoopback", "Passed", "Target", "Wire", "isLoopback"]
@@ -565,6 +565,8 @@ class Target:
             raise Broken(f"{what}: {broken}, not 101") from None
         if answer.status != 101:
             raise Broken(f"{what}: answered {answer.status}, not 101")
+        if answer.headers.get("sec-websocket-accept") != [ACCEPT.decode()]:
+            raise Broken(f"{what}: answered 101 with a wrong Sec-WebSocket-Accept")
         return wire
 
     async def fails(
