@@ -34,6 +34,8 @@ nitpick_ignore_regex = [
     (r"py:.*", r"twisted_ws\.\w+\._\w+"),
     (r"py:.*", r"(?!twisted_ws\b).*"),
     (r"py:.*", r"twisted_ws\.(connection|deciding|server|timers|protocol)\..*"),
+    # Documented as parts of twisted_ws.testing, where they are imported from.
+    (r"py:.*", r"twisted_ws\.(memory|recorder|peerbytes|adversary|attacks)\..*"),
 ]
 
 autodoc_default_options = {"members": True}

@@ -19,20 +19,15 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
-from tests.support import (
-    CLOSE,
-    FakeTLSTransport,
-    FakeTransport,
-    Peer,
-    Recorder,
-    firedWith,
-)
+from tests.support import firedWith
 from twisted_ws import client
 from twisted_ws.client import WebSocketClientEndpoint
 from twisted_ws.clientoptions import ClientOptions
 from twisted_ws.clienttls import ClientTLS
 from twisted_ws.frames import RSV1, FrameDecoder, encodeFrame
 from twisted_ws.handshake import acceptFor
+from twisted_ws.memory import MemoryTLSTransport, MemoryTransport
+from twisted_ws.testing import CLOSE, RawPeer, Recorder
 
 SERVER = IPv4Address("TCP", "192.0.2.1", 80)
 
@@ -62,14 +57,14 @@ def response(status: int | str, *lines: str, body: bytes = b"") -> bytes:
     return head.encode("latin-1") + body
 
 
-class Line(Peer):
+class Line(RawPeer):
     """A TCP connection of a client, with the test at the server's end.
 
     :param attempt: what it comes of
     :param transport: the client's end
     """
 
-    def __init__(self, attempt: Attempt, transport: FakeTransport) -> None:
+    def __init__(self, attempt: Attempt, transport: MemoryTransport) -> None:
         self.attempt = attempt
         # As a Peer has a server with a factory, so this has an attempt.
         super().__init__(attempt, transport)  # type: ignore[arg-type]
@@ -129,6 +124,7 @@ class Attempt:
         self, remote: Remote, place: tuple[str, int] | None, protocolFactory: Any
     ) -> None:
         self.remote = remote
+        self.clock = remote.clock
         self.place = place
         self.factory = protocolFactory
         self.cancelled = False
@@ -145,7 +141,7 @@ class Attempt:
 
         :param tlsDone: for ``wss``, whether TLS is done with
         """
-        kind = FakeTLSTransport if self.secure else FakeTransport
+        kind = MemoryTLSTransport if self.secure else MemoryTransport
         line = Line(self, kind(self.remote.clock, SERVER))
         self.remote.lines.append(line)
         if not self.connected.called:

@@ -9,8 +9,9 @@ from typing import Any
 
 from twisted_ws.broadcast import BroadcastResult, SlowPolicy, broadcast
 from twisted_ws.deflate import PreparedMessage
+from twisted_ws.testing import MemoryServer, RawPeer, Recorder, closing
 
-from .support import Peer, Recorder, Server, WireTestCase, closing
+from .support import WireTestCase
 
 OFFER = "Sec-WebSocket-Extensions: permessage-deflate"
 
@@ -18,12 +19,12 @@ OFFER = "Sec-WebSocket-Extensions: permessage-deflate"
 class BroadcastTests(WireTestCase):
     """``broadcast`` and what it tells."""
 
-    def several(self, count: int, *extra: str, **options: Any) -> list[Peer]:
+    def several(self, count: int, *extra: str, **options: Any) -> list[RawPeer]:
         """Give peers with open connections to one server."""
         server = self.serve(**options)
         return [server.open(*extra) for _ in range(count)]
 
-    def transports(self, peers: list[Peer]) -> list[Any]:
+    def transports(self, peers: list[RawPeer]) -> list[Any]:
         """Give the transports of their applications."""
         return [peer.protocol for peer in peers]
 
@@ -67,7 +68,7 @@ class BroadcastTests(WireTestCase):
         peers[3].pump()
         self.assertEqual(peers[3].messages, ["x"])
 
-    def slow(self, **options: Any) -> tuple[Server, Peer, Peer]:
+    def slow(self, **options: Any) -> tuple[MemoryServer, RawPeer, RawPeer]:
         """Give a peer that does not read, with 64 KiB waiting for it, and one that
         does."""
         peers = self.several(2, **options)

@@ -23,7 +23,7 @@ from tests.remote import (
     frame,
     response,
 )
-from tests.support import TEXT, FakeTransport, Recorder, firedWith, logged
+from tests.support import firedWith, logged
 from twisted_ws import client
 from twisted_ws.client import WebSocketClientEndpoint, connect
 from twisted_ws.clienthandshake import Challenge
@@ -40,6 +40,8 @@ from twisted_ws.errors import (
 )
 from twisted_ws.headers import Headers
 from twisted_ws.interfaces import WebSocketProtocol
+from twisted_ws.memory import MemoryTransport
+from twisted_ws.testing import TEXT, Recorder
 from twisted_ws.urls import parseURL
 from twisted_ws.websocket import WebSocket
 
@@ -159,7 +161,7 @@ class ReachingTests(ClientTestCase):
         self.connecting.cancel()
         self.failed(results, CancelledError)
         self.assertTrue(attempt.cancelled)
-        line = Line(attempt, FakeTransport(self.remote.clock, SERVER))
+        line = Line(attempt, MemoryTransport(self.remote.clock, SERVER))
         self.remote.lines.append(line)
         self.assertTrue(line.transport.aborted)
         self.assertEqual(line.transport.writes, [])

@@ -10,7 +10,6 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.support import ACCEPT, KEY
 from twisted_ws.clienthandshake import (
     Challenge,
     ClientHandshake,
@@ -23,6 +22,7 @@ from twisted_ws.clienthandshake import (
 from twisted_ws.clientoptions import ClientOptions
 from twisted_ws.errors import InvalidHandshake, RedirectRefused
 from twisted_ws.headers import Headers, ResponseHead
+from twisted_ws.peerbytes import ACCEPT, KEY
 from twisted_ws.urls import parseURL
 
 NONCE = b"the sample nonce"

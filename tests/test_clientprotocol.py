@@ -13,17 +13,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ConnectionDone, NoProtocol
 
 from tests.remote import ClientTestCase, Line, closing, frame, response
-from tests.support import (
-    BINARY,
-    CLOSE,
-    PING,
-    PONG,
-    TEXT,
-    FakeTransport,
-    Recorder,
-    echoing,
-    firedWith,
-)
+from tests.support import firedWith
 from twisted_ws import connection
 from twisted_ws.errors import (
     CertificateRefused,
@@ -35,8 +25,10 @@ from twisted_ws.errors import (
     SlowConsumer,
 )
 from twisted_ws.interfaces import ClosedCleanly, ClosedUncleanly
+from twisted_ws.memory import MemoryTransport
 from twisted_ws.offers import DeflateParameters
 from twisted_ws.options import Options
+from twisted_ws.testing import BINARY, CLOSE, PING, PONG, TEXT, Recorder, echoing
 
 
 class OpeningTests(ClientTestCase):
@@ -771,7 +763,7 @@ class CancelTests(ClientTestCase):
         self.connect(Recorder())
         attempt = self.remote.attempts[0]
         self.connecting.cancel()
-        line = Line(attempt, FakeTransport(self.remote.clock))
+        line = Line(attempt, MemoryTransport(self.remote.clock))
         self.remote.lines.append(line)
         self.assertTrue(line.transport.aborted)
         line.vanish()

@@ -11,26 +11,23 @@ from typing import Any
 from twisted.internet.address import UNIXAddress
 from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 
-from tests.support import (
-    PONG,
-    TEXT,
-    FakePort,
-    FakeTransport,
-    Peer,
-    Recorder,
-    RoutesServer,
-    WireTestCase,
-    closing,
-    frame,
-    logged,
-    request,
-    text,
-)
+from tests.support import RoutesServer, WireTestCase, logged
 from twisted_ws.deciding import listensOnLoopbackOnly
 from twisted_ws.errors import HandshakeRejected, InternalError
 from twisted_ws.factory import WebSocketServerFactory
 from twisted_ws.handshake import Request
+from twisted_ws.memory import MemoryPort, MemoryTransport
 from twisted_ws.options import ServerOptions
+from twisted_ws.testing import (
+    PONG,
+    TEXT,
+    RawPeer,
+    Recorder,
+    closing,
+    frame,
+    request,
+    text,
+)
 
 SECRET = "c2VjcmV0"  # noqa: S105
 
@@ -56,9 +53,9 @@ class RequestTests(WireTestCase):
             raise OSError(95, "not supported")
 
         server = self.serve()
-        transport = FakeTransport(server.clock)
+        transport = MemoryTransport(server.clock)
         transport.setTcpNoDelay = refuse  # type: ignore[method-assign,assignment]
-        peer = Peer(server, transport)
+        peer = RawPeer(server, transport)
         server.peers.append(peer)
         peer.send(request())
         self.assertEqual(peer.response.status, 101)
@@ -169,7 +166,7 @@ class RequestTests(WireTestCase):
             wait,
             lambda _: self.record(negotiationStarted=wait),
         ):
-            for leave in (Peer.hangUp, Peer.vanish):
+            for leave in (RawPeer.hangUp, RawPeer.vanish):
                 peer = self.serve(decide).open()
                 leave(peer)
                 self.assertEqual(len(cancelled), 1)
@@ -443,7 +440,7 @@ class DecisionTests(WireTestCase):
                 ["negotiationStarted", "negotiationFinished", "connectionLost"],
             ),
         ):
-            for leave in (Peer.hangUp, Peer.vanish):
+            for leave in (RawPeer.hangUp, RawPeer.vanish):
                 recorder = Recorder()
                 server = self.serve(recorder)
                 peer = server.connect()
@@ -582,7 +579,7 @@ class LoopbackTests(WireTestCase):
         """It is told from the port, TLS or not; a transport without one is not."""
 
         class Inner:
-            server: Any = FakePort("127.0.0.1")
+            server: Any = MemoryPort("127.0.0.1")
 
         class Outer:
             transport = Inner()
@@ -598,7 +595,7 @@ class LoopbackTests(WireTestCase):
 
         self.assertTrue(listensOnLoopbackOnly(Outer()))
         self.assertTrue(listensOnLoopbackOnly(Outermost()))
-        Inner.server = FakePort("192.0.2.1")
+        Inner.server = MemoryPort("192.0.2.1")
         self.assertFalse(listensOnLoopbackOnly(Inner()))
         Inner.server = Path()
         self.assertFalse(listensOnLoopbackOnly(Inner()))

@@ -536,6 +536,29 @@ class TestingTests(testing.EchoTests):
     """docs/examples/testing.py: its tests pass."""
 
 
+class PytestTestingTests(SynchronousTestCase):
+    """docs/examples/testing_pytest.py."""
+
+    skip = (
+        None
+        if importlib.util.find_spec("pytest_twisted")
+        else "needs the package pytest-twisted"
+    )
+
+    def test_pass(self) -> None:
+        """Its tests pass."""
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", "-q", "docs/examples/testing_pytest.py"],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertIn("3 passed", done.stdout)
+
+
 class ServiceTests(SynchronousTestCase):
     """docs/examples/service.tac."""
 

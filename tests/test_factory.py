@@ -15,25 +15,21 @@ from twisted.internet.address import UNIXAddress
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 
-from tests.support import (
-    CLOSE,
-    Peer,
-    Recorder,
-    RecordingSuccessor,
-    Server,
-    WireTestCase,
-    address,
-    closing,
-    logged,
-    plainGet,
-    request,
-    text,
-)
+from tests.support import RecordingSuccessor, Server, WireTestCase, address, logged
 from twisted_ws.errors import HandshakeRejected, InvalidOption
 from twisted_ws.factory import WebSocketServerFactory
 from twisted_ws.handshake import Request
 from twisted_ws.interfaces import WebSocketProtocol
 from twisted_ws.options import ServerOptions
+from twisted_ws.testing import (
+    CLOSE,
+    RawPeer,
+    Recorder,
+    closing,
+    plainGet,
+    request,
+    text,
+)
 from twisted_ws.timers import Deadlines
 from twisted_ws.websocket import WebSocket
 
@@ -346,13 +342,13 @@ class PathTests(WireTestCase):
 class LimitsTests(WireTestCase):
     """How many are let in."""
 
-    def ask(self, server: Server, host: Any) -> Peer:
+    def ask(self, server: Server, host: Any) -> RawPeer:
         """Have a client on a host ask for WebSocket; it stays connected if let in."""
         peer = server.connect(address(host) if isinstance(host, str) else host)
         peer.send(request())
         return peer
 
-    def assertLetIn(self, server: Server, host: Any) -> Peer:
+    def assertLetIn(self, server: Server, host: Any) -> RawPeer:
         """A client on a host is let in."""
         peer = self.ask(server, host)
         self.assertEqual(peer.response.status, 101, host)
@@ -457,7 +453,7 @@ class LimitsTests(WireTestCase):
     def test_H18_countingDown(self) -> None:
         """However connections end, nothing is counted when none is left."""
         server = self.serve(maxConnectionsPerAddress=1)
-        for end in (Peer.vanish, Peer.hangUp):
+        for end in (RawPeer.vanish, RawPeer.hangUp):
             for data in (b"", b"GET", request(), plainGet(), request("Host: [")):
                 peer = server.connect()
                 peer.send(data)
@@ -472,7 +468,7 @@ class ShutDownTests(WireTestCase):
 
     phases = ("connected", "head", "deciding", "started", "open", "closing", "page")
 
-    def prepare(self, *phases: str) -> tuple[Server, dict[str, Peer]]:
+    def prepare(self, *phases: str) -> tuple[Server, dict[str, RawPeer]]:
         """Make a server with a peer in each of some phases."""
         decisions: dict[str, Callable[[], Any]] = {
             "/deciding": lambda: Deferred(),
@@ -483,7 +479,7 @@ class ShutDownTests(WireTestCase):
         server = self.serve(
             lambda asked: decisions[asked.path](), site=Building(RecordingSuccessor())
         )
-        peers: dict[str, Peer] = {}
+        peers: dict[str, RawPeer] = {}
         for phase in phases:
             peer = peers[phase] = server.connect()
             if phase == "head":

@@ -13,30 +13,28 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.support import (
-    BINARY,
-    CLOSE,
-    MASK,
-    PING,
-    PONG,
-    TEXT,
-    FakeTransport,
-    Peer,
-    Recorder,
-    WireTestCase,
-    closing,
-    echo,
-    echoing,
-    firedWith,
-    frame,
-    logged,
-    text,
-)
+from tests.support import WireTestCase, firedWith, logged
 from twisted_ws.errors import ConnectionClosed, PolicyViolation, ProtocolError
 from twisted_ws.frames import encodeFrame
 from twisted_ws.interfaces import ClosedCleanly, ClosedUncleanly
+from twisted_ws.memory import MemoryTransport
 from twisted_ws.options import Options
+from twisted_ws.peerbytes import MASK
 from twisted_ws.protocol import EVENTS_PER_SLICE, WireProtocol
+from twisted_ws.testing import (
+    BINARY,
+    CLOSE,
+    PING,
+    PONG,
+    TEXT,
+    RawPeer,
+    Recorder,
+    closing,
+    echo,
+    echoing,
+    frame,
+    text,
+)
 from twisted_ws.timers import Deadlines
 
 MIB = 1 << 20
@@ -55,7 +53,9 @@ async def raises(error: Exception) -> None:
 class WireTests(WireTestCase):
     """What RFC 6455 asks of the bytes, on a whole server."""
 
-    def failed(self, code: int, *data: bytes, **options: Any) -> tuple[Peer, Recorder]:
+    def failed(
+        self, code: int, *data: bytes, **options: Any
+    ) -> tuple[RawPeer, Recorder]:
         """Send bytes that must fail the connection, whole and bytewise: the Close frame
         goes out, then this direction is closed, and nothing more is delivered."""
         for segment in (1 << 16, 1):
@@ -1362,7 +1362,7 @@ class ProducerTests(WireTestCase):
             lambda peer: peer.protocol.loseConnection(),
             lambda peer: peer.send(closing()),
             lambda peer: peer.send(frame(0xC1)),
-            Peer.vanish,
+            RawPeer.vanish,
         ):
             for streaming in (True, False):
                 recorder = Recorder()
@@ -1428,7 +1428,7 @@ class BareTests(SynchronousTestCase):
         """As a client's end it masks; the application sees no difference."""
         clock = Clock()
         wire = WireProtocol(Options(), clock, Deadlines(clock))
-        transport = FakeTransport(clock)
+        transport = MemoryTransport(clock)
         transport.protocol = wire
         wire.makeConnection(transport)
         recorder = Recorder()

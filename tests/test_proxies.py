@@ -54,10 +54,11 @@ from zope.interface.verify import verifyObject
 
 from tests.certificates import keyToPEM, makeCertificate, makeKey, toPEM
 from tests.clients import reactor, within
-from tests.support import FakeTransport, firedWith, logged
+from tests.support import firedWith, logged
 from twisted_ws.errors import HandshakeError, ProxyFailed
 from twisted_ws.headers import Headers
 from twisted_ws.httpconnect import ConnectNegotiation
+from twisted_ws.memory import MemoryTransport
 from twisted_ws.proxies import TunnelEndpoint, proxyEndpoint
 from twisted_ws.proxyurls import parseProxyURL
 from twisted_ws.tls import TLSServerEndpoint, loadContext
@@ -276,7 +277,7 @@ class Attempt:
         :returns: the transport
         """
         client: Any = self.reactor.tcpClients[0]
-        self.transport = FakeTransport(
+        self.transport = MemoryTransport(
             self.reactor, IPv4Address("TCP", "192.0.2.9", 3128)
         )
         protocol = client[2].buildProtocol(self.transport.getPeer())
@@ -476,7 +477,7 @@ class TunnelTests(MemoryCase):
         """An endpoint of another kind, whose transport does not tell its protocol,
         does as well."""
         clock = Clock()
-        transport = FakeTransport(clock)
+        transport = MemoryTransport(clock)
         built: list[Any] = []
 
         class Direct:

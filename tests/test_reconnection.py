@@ -16,7 +16,7 @@ from twisted.internet.defer import CancelledError, ensureDeferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.remote import ClientTestCase, FakeEndpoint, closing, frame, response
-from tests.support import TEXT, firedWith, logged
+from tests.support import firedWith, logged
 from twisted_ws.clientoptions import ClientOptions
 from twisted_ws.errors import (
     CertificateRefused,
@@ -33,6 +33,7 @@ from twisted_ws.errors import (
 )
 from twisted_ws.headers import Headers
 from twisted_ws.reconnection import Backoff, isWorthRetrying, reconnecting
+from twisted_ws.testing import TEXT
 from twisted_ws.websocket import WebSocket
 
 

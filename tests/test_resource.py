@@ -23,29 +23,27 @@ from twisted.web.test.requesthelper import DummyChannel
 from twisted.web.util import DeferredResource
 from twisted.web.vhost import NameVirtualHost, VHostMonsterResource
 
-from tests.support import (
-    ACCEPT,
-    TEXT,
-    Peer,
-    Recorder,
-    WireTestCase,
-    closing,
-    echoing,
-    firedWith,
-    frame,
-    logged,
-    plainGet,
-    request,
-    text,
-)
+from tests.support import WireTestCase, firedWith, logged
 from tests.webserver import Leaf, Page, Tree, WebServer
 from twisted_ws.connection import Connection, Role
 from twisted_ws.errors import HandshakeRejected
 from twisted_ws.factory import WebSocketServerFactory
 from twisted_ws.handshake import Request
 from twisted_ws.options import Options, ServerOptions
+from twisted_ws.peerbytes import ACCEPT
 from twisted_ws.resource import WebSocketResource, _Channel, checkTwistedWeb
 from twisted_ws.routes import Routes
+from twisted_ws.testing import (
+    TEXT,
+    RawPeer,
+    Recorder,
+    closing,
+    echoing,
+    frame,
+    plainGet,
+    request,
+    text,
+)
 
 
 class Answer(NamedTuple):
@@ -56,7 +54,7 @@ class Answer(NamedTuple):
     body: bytes
 
 
-def answers(peer: Peer) -> list[Answer]:
+def answers(peer: RawPeer) -> list[Answer]:
     """Read all responses that a peer got, with lengths that are told."""
     found = []
     data = peer.received
@@ -458,7 +456,7 @@ class UpgradeTests(WebTestCase):
             return self.record()
 
         server = self.web(decide)
-        for end in (Peer.vanish, Peer.hangUp, lambda peer: peer.send(closing())):
+        for end in (RawPeer.vanish, RawPeer.hangUp, lambda peer: peer.send(closing())):
             peer = server.open()
             self.assertEqual(results[-1], [])
             end(peer)

@@ -12,14 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.resource import Resource
 from twisted.web.server import Site
 
-from tests.support import (
-    Recorder,
-    RoutesServer,
-    WireTestCase,
-    plainGet,
-    request,
-    text,
-)
+from tests.support import RoutesServer, WireTestCase
 from twisted_ws.errors import BadHandshake, HandshakeRejected, InvalidOption
 from twisted_ws.factory import WebSocketServerFactory
 from twisted_ws.handshake import Request
@@ -28,6 +21,7 @@ from twisted_ws.interfaces import WebSocketProtocol
 from twisted_ws.options import ServerOptions
 from twisted_ws.origins import Authority
 from twisted_ws.routes import Route, Routes
+from twisted_ws.testing import Recorder, plainGet, request, text
 from twisted_ws.websocket import WebSocket
 
 

@@ -15,19 +15,11 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.support import (
-    PING,
-    PONG,
-    TEXT,
-    FakeTransport,
-    Recorder,
-    WireTestCase,
-    frame,
-    logged,
-    readFrames,
-)
+from tests.support import WireTestCase, logged
 from twisted_ws.frames import encodeFrame
+from twisted_ws.memory import MemoryTransport
 from twisted_ws.sending import TRANSPORT_BUFFER, Production, PullToPush, SendBuffer
+from twisted_ws.testing import PING, PONG, TEXT, Recorder, frame, readFrames
 
 KIB = 1024
 MARK = 64 * KIB
@@ -81,7 +73,7 @@ class SendBufferTests(SynchronousTestCase):
         :param started: whether frames go out; the head was written then
         """
         self.listener = Listener()
-        self.transport = FakeTransport(Clock())
+        self.transport = MemoryTransport(Clock())
         buffer = SendBuffer(self.transport, highWaterMark, maxSendBuffer, self.listener)
         if started:
             buffer.start(b"")
@@ -601,7 +593,7 @@ class Producing(Production):
 
     def __init__(self) -> None:
         self.clock = self._clock = Clock()
-        transport: Any = FakeTransport(self.clock)
+        transport: Any = MemoryTransport(self.clock)
         self.transport = transport
         listener = Listener(filled=self._pauseProducer, emptied=self._resumeProducer)
         self._sending = SendBuffer(transport, MARK, MOST, listener)

@@ -17,22 +17,7 @@ from twisted.logger import LogLevel, capturedLogs
 from twisted.web.resource import Resource
 from twisted.web.server import Site
 
-from tests.support import (
-    ACCEPT,
-    TEXT,
-    Peer,
-    Recorder,
-    RecordingSuccessor,
-    Server,
-    WireTestCase,
-    closing,
-    echoing,
-    frame,
-    logged,
-    plainGet,
-    request,
-    text,
-)
+from tests.support import RecordingSuccessor, Server, WireTestCase, logged
 from twisted_ws.connection import Connection, Role
 from twisted_ws.deflate import PreparedMessage
 from twisted_ws.errors import HandshakeRejected
@@ -40,6 +25,18 @@ from twisted_ws.frames import RSV1, FrameDecoder
 from twisted_ws.handshake import Request
 from twisted_ws.offers import DeflateParameters
 from twisted_ws.options import Options, ServerOptions
+from twisted_ws.peerbytes import ACCEPT
+from twisted_ws.testing import (
+    TEXT,
+    RawPeer,
+    Recorder,
+    closing,
+    echoing,
+    frame,
+    plainGet,
+    request,
+    text,
+)
 
 SECRET = "c2VjcmV0"  # noqa: S105
 
@@ -57,13 +54,13 @@ async def soon(_: Request, result: Any) -> Any:
 class HandshakeTests(WireTestCase):
     """Requests for WebSocket."""
 
-    def answer(self, data: bytes, **options: Any) -> Peer:
+    def answer(self, data: bytes, **options: Any) -> RawPeer:
         """Send bytes on a fresh connection."""
         peer = self.serve(**options).connect()
         peer.send(data)
         return peer
 
-    def refused(self, data: bytes, status: int, **options: Any) -> Peer:
+    def refused(self, data: bytes, status: int, **options: Any) -> RawPeer:
         """Send bytes that must be refused, in a complete response behind which the
         connection ends; whole and bytewise."""
         for segment in (1 << 16, 1):
@@ -913,7 +910,7 @@ class PlainTests(WireTestCase):
         self.assertFalse(peer.transport.aborted)
         peer.advance(2)
         self.assertTrue(peer.transport.aborted)
-        self.assertEqual(bytes(peer.transport.received), b"piece" * 3 + b"and more")
+        self.assertEqual(peer.received, b"piece" * 3 + b"and more")
         for seconds, aborted in ((9, False), (2, True)):
             if not aborted:
                 peer = server.connect(secure=True)

@@ -11,23 +11,13 @@ from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, ensureDeferred
 
-from tests.support import (
-    CLIENT,
-    PING,
-    PONG,
-    Peer,
-    WireTestCase,
-    closing,
-    firedWith,
-    frame,
-    logged,
-    request,
-    text,
-)
+from tests.support import WireTestCase, firedWith, logged
 from twisted_ws.errors import ConnectionClosed
 from twisted_ws.frames import RSV1, FrameDecoder
 from twisted_ws.handshake import Request
 from twisted_ws.interfaces import ClosedCleanly, ClosedUncleanly
+from twisted_ws.memory import CLIENT
+from twisted_ws.testing import PING, PONG, RawPeer, closing, frame, request, text
 from twisted_ws.websocket import QUEUED_MESSAGES, Handler, HandlerProtocol, WebSocket
 
 BIG = "x" * 100_000
@@ -47,7 +37,7 @@ class WebSocketCase(WireTestCase):
         """Give an application that runs a handler for each connection."""
         return lambda _: HandlerProtocol(handler)
 
-    def handled(self, handler: Handler, *extra: str, **options: Any) -> Peer:
+    def handled(self, handler: Handler, *extra: str, **options: Any) -> RawPeer:
         """Open a connection to a handler.
 
         :param handler: serves it
@@ -58,7 +48,7 @@ class WebSocketCase(WireTestCase):
         self.assertEqual(peer.response.status, 101)
         return peer
 
-    def held(self, **options: Any) -> tuple[Peer, WebSocket]:
+    def held(self, **options: Any) -> tuple[RawPeer, WebSocket]:
         """Open a connection whose handler does nothing, for ever.
 
         :param options: for the server
@@ -73,7 +63,7 @@ class WebSocketCase(WireTestCase):
         peer = self.handled(hold, **options)
         return peer, found[0]
 
-    def ending(self, peer: Peer, how: str) -> None:
+    def ending(self, peer: RawPeer, how: str) -> None:
         """Have a connection end.
 
         :param peer: of the connection

@@ -9,22 +9,17 @@ from twisted.web.resource import Resource
 from twisted.web.server import Site
 from zope.interface import alsoProvides, classImplements
 
-from tests.support import (
-    CLIENT,
-    FakeTLSTransport,
-    FakeTransport,
-    Peer,
-    Server,
-    request,
-)
+from tests.support import Server
+from twisted_ws.memory import CLIENT, MemoryTLSTransport, MemoryTransport
 from twisted_ws.resource import WebSocketResource
+from twisted_ws.testing import RawPeer, request
 
 
-class WebTransport(FakeTransport):
+class WebTransport(MemoryTransport):
     """What twisted.web takes for a TCP transport."""
 
 
-class WebTLSTransport(FakeTLSTransport):
+class WebTLSTransport(MemoryTLSTransport):
     """What twisted.web takes for a TLS transport."""
 
     def __init__(self, *arguments: Any) -> None:
@@ -41,6 +36,7 @@ class _Listening:
 
     def __init__(self, server: WebServer) -> None:
         self.factory = server.site
+        self.clock = server.clock
         self.advance = server.advance
 
 
@@ -76,7 +72,7 @@ class WebServer(Server):
 
     def connect(
         self, peer: Any = CLIENT, *, secure: bool = False, bound: str = "192.0.2.1"
-    ) -> Peer:
+    ) -> RawPeer:
         """Have a client make a TCP connection.
 
         :param peer: its address
@@ -85,16 +81,16 @@ class WebServer(Server):
         """
         kind = WebTLSTransport if secure else WebTransport
         listening: Any = _Listening(self)
-        found = Peer(listening, kind(self.clock, peer, bound))
+        found = RawPeer(listening, kind(self.clock, peer, bound))
         self.peers.append(found)
         return found
 
-    def open(self, *extra: str, secure: bool = False, **named: Any) -> Peer:
+    def open(self, *extra: str, secure: bool = False, **named: Any) -> RawPeer:
         """Have a client open a WebSocket connection; it is not said that it succeeds.
 
         :param extra: header lines
         :param secure: over TLS
-        :param named: for :func:`tests.support.request`
+        :param named: for :func:`twisted_ws.testing.request`
         """
         peer = self.connect(secure=secure)
         peer.send(request(*extra, **{"target": "/ws", **named}))

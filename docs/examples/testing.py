@@ -1,4 +1,4 @@
-"""How to test an application without a network.
+"""How to test an application with trial: in memory, on a clock.
 
 Run it from the top of the checkout::
 
@@ -8,53 +8,44 @@ Run it from the top of the checkout::
 # The assertions of trial have no types.
 # mypy: allow-untyped-calls
 
-from twisted.internet.task import Clock
-from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
 from docs.examples.echo import Echo
-from twisted_ws import ServerOptions, WebSocketServerFactory
-from twisted_ws.frames import FrameDecoder, encodeFrame
-
-TEXT = 0x81  # The last, or only, fragment of a text message.
-PING = 0x89
-NO_MASK = bytes(4)
-REQUEST = (
-    b"GET / HTTP/1.1\r\n"
-    b"Host: example.com\r\n"
-    b"Connection: Upgrade\r\n"
-    b"Upgrade: websocket\r\n"
-    b"Sec-WebSocket-Version: 13\r\n"
-    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
-    b"\r\n"
-)
+from twisted_ws import ServerOptions
+from twisted_ws.testing import PING, MemoryServer, Recorder, connectedPair, frame
 
 
 class EchoTests(SynchronousTestCase):
     """Echo, and what the package does by itself."""
 
-    def setUp(self) -> None:
-        """Open a connection."""
-        self.clock = Clock()
-        options = ServerOptions(pingInterval=20)
-        factory = WebSocketServerFactory(Echo, options, reactor=self.clock)
-        self.client = StringTransport()
-        self.server = factory.buildProtocol(None)
-        self.server.makeConnection(self.client)
-        self.server.dataReceived(REQUEST)
-        self.assertIn(b"HTTP/1.1 101 ", self.client.value())
-        self.client.clear()
-
-    def received(self) -> list[tuple[int, bytes]]:
-        """Give the frames that the client got: first byte and payload."""
-        return FrameDecoder(masked=False).feed(self.client.value())
-
     def test_echo(self) -> None:
-        """A message comes back."""
-        self.server.dataReceived(encodeFrame(TEXT, b"hello", NO_MASK))
-        self.assertEqual(self.received(), [(TEXT, b"hello")])
+        """A message comes back, however the network chops it."""
+        pair = connectedPair(Echo, Recorder())
+        pair.toServer.chop = 1
+        pair.client.transport.sendTextMessage("hello")
+        pair.pump()
+        self.assertEqual(pair.client.messages, ["hello"])
 
-    def test_ping(self) -> None:
-        """A silent client is pinged."""
-        self.clock.advance(21)
-        self.assertEqual([first for first, _ in self.received()], [PING])
+    def test_slow(self) -> None:
+        """It takes as long as the way there and back."""
+        pair = connectedPair(Echo, Recorder())
+        pair.toServer.delay = pair.toClient.delay = 2.5
+        pair.client.transport.sendTextMessage("hello")
+        pair.advance(4)
+        self.assertEqual(pair.client.messages, [])
+        pair.advance(1)
+        self.assertEqual(pair.client.messages, ["hello"])
+
+    def test_cableIsPulled(self) -> None:
+        """A client that is gone without a word is found out after a while."""
+        server = Recorder()
+        pair = connectedPair(server, Recorder(), ServerOptions(pingInterval=20))
+        pair.toServer.cut()
+        pair.advance(60)
+        self.assertEqual(server.reason.code, 1011)
+
+    def test_bytes(self) -> None:
+        """A peer that is no honest client gets what the protocol has for it."""
+        peer = MemoryServer(Echo).open()
+        peer.send(frame(PING, bytes(126)))
+        self.assertEqual(peer.closeFrame, (1002, "control frame over 125 bytes"))
