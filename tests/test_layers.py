@@ -40,8 +40,8 @@ TWISTED = (
     "tls",
     "clienttls",
     "proxies",
-    "liveness",
     "sending",
+    "liveness",
     "outgoing",
     "protocol",
     "server",
@@ -52,6 +52,8 @@ TWISTED = (
     "clientprotocol",
     "client",
     "reconnecting",
+    "streamtransport",
+    "stream",
 )
 PROGRAMS = ("service", "tap")
 ORDER = (*PURE, *TWISTED, *PROGRAMS)

@@ -13,13 +13,14 @@ from typing import Any, Protocol, TypeAlias
 
 from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.error import ConnectionDone, ConnectionLost
-from twisted.internet.interfaces import IAddress, IPushProducer
+from twisted.internet.interfaces import IAddress, IPushProducer, IReactorTime
 from twisted.python.failure import Failure
 
 from .deflate import PreparedMessage
 from .errors import ConnectionClosed
 from .handshake import Request
 from .headers import ResponseHead
+from .options import Options
 
 __all__ = [
     "ClosedCleanly",
@@ -86,6 +87,20 @@ class WebSocketTransport(Protocol):
     @property
     def extensions(self) -> tuple[str, ...]:
         """The extensions that were agreed, as the 101 named them."""
+
+    @property
+    def options(self) -> Options:
+        """The limits and times that hold for the connection."""
+
+    @property
+    def clock(self) -> IReactorTime:
+        """The reactor, or the ``Clock`` of a test."""
+
+    pausesWhenCongested: bool
+    """Whether nothing is read from the peer while :attr:`isCongested` is true, so that
+    one who asks and does not read the answers stops itself. True, until the application
+    sets it to False: where the two directions have nothing to do with each other, and
+    both ends may have much to send at once, each would wait for the other to read."""
 
     @property
     def isClosing(self) -> bool:

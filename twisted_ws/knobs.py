@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import Field, field
 from typing import Any, TypeAlias
@@ -19,8 +20,10 @@ __all__ = [
     "checkLater",
     "checkText",
     "checkValue",
+    "flagFor",
     "knob",
     "readPairs",
+    "readSize",
 ]
 
 KIB = 1024
@@ -28,6 +31,14 @@ MIB = 1024 * KIB
 
 Pairs: TypeAlias = Mapping[str, str] | Iterable[tuple[str, str]]
 """Names and values: a mapping, or pairs where a name may come twice."""
+
+_UNITS = {
+    "": 1,
+    **dict.fromkeys(("k", "kib"), KIB),
+    **dict.fromkeys(("m", "mib"), MIB),
+    **dict.fromkeys(("g", "gib"), 1024 * MIB),
+}
+_SIZE = re.compile(r"(\d+) ?([a-zA-Z]*)")
 
 
 def knob(
@@ -188,3 +199,27 @@ def checkValue(option: str, name: str, value: str) -> None:
         Headers([(name, value)])
     except ValueError as error:
         raise InvalidOption(option, str(error)) from None
+
+
+def flagFor(name: str, metadata: Mapping[str, Any]) -> str:
+    """Give the command line's name of an option field: ``maxMessageSize`` is
+    ``max-message-size``.
+
+    :param name: the field's name
+    :param metadata: the field's
+    """
+    return metadata["flag"] or re.sub(r"([A-Z])", r"-\1", name).lower()
+
+
+def readSize(text: str) -> int:
+    """Read a number of bytes from the command line.
+
+    :param text: such as ``65536`` or ``64KiB``
+    :raises ValueError: it is none
+    """
+    matched = _SIZE.fullmatch(text)
+    if matched is None or matched[2].lower() not in _UNITS:
+        raise ValueError(
+            f"{text!r} is not a whole number of bytes, such as 65536 or 64KiB"
+        )
+    return int(matched[1]) * _UNITS[matched[2].lower()]

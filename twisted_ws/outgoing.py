@@ -60,6 +60,11 @@ class Outgoing:
         self._sending.write(frame)
 
     @property
+    def clock(self) -> IReactorTime:
+        """See :class:`twisted_ws.interfaces.WebSocketTransport`."""
+        return self._clock
+
+    @property
     def isClosing(self) -> bool:
         """See :class:`twisted_ws.interfaces.WebSocketTransport`."""
         connection = self._connection

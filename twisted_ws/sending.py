@@ -26,7 +26,13 @@ from twisted.internet.interfaces import (
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-__all__ = ["Production", "PullToPush", "SendBuffer", "SendListener"]
+__all__ = [
+    "TRANSPORT_BUFFER",
+    "Production",
+    "PullToPush",
+    "SendBuffer",
+    "SendListener",
+]
 
 TRANSPORT_BUFFER = 64 * 1024
 """Bytes that a Twisted transport keeps before it pauses its producer."""

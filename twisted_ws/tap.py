@@ -20,6 +20,7 @@ from .errors import InvalidOption, TLSConfigurationError
 from .factory import WebSocketServerFactory
 from .handshake import ServerHandshake
 from .interfaces import WebSocketProtocol
+from .knobs import flagFor, readSize
 from .options import ServerOptions
 from .pages import demoSite, fileSite
 from .service import WebSocketService, tcpEndpoints
@@ -28,14 +29,6 @@ from .tls import TLSServerEndpoint, fingerprint, loadContext, selfSignedContext
 __all__ = ["Echo", "Options", "flagFor", "loadApplication", "makeService"]
 
 _log = Logger()
-
-_UNITS = {
-    "": 1,
-    **dict.fromkeys(("k", "kib"), 1024),
-    **dict.fromkeys(("m", "mib"), 1024**2),
-    **dict.fromkeys(("g", "gib"), 1024**3),
-}
-_SIZE = re.compile(r"(\d+) ?([a-zA-Z]*)")
 
 
 class Echo(WebSocketProtocol):
@@ -56,23 +49,11 @@ class Echo(WebSocketProtocol):
         self.transport.sendBytesMessage(data)
 
 
-def flagFor(name: str, metadata: Any) -> str:
-    """Give the command line's name of an option field: ``maxMessageSize`` is
-    ``max-message-size``.
-
-    :param name: the field's name
-    :param metadata: the field's
-    """
-    return metadata["flag"] or re.sub(r"([A-Z])", r"-\1", name).lower()
-
-
 def _readSize(flag: str, text: str) -> int:
-    matched = _SIZE.fullmatch(text)
-    if matched is None or matched[2].lower() not in _UNITS:
-        raise usage.UsageError(
-            f"--{flag}: {text!r} is not a whole number of bytes, such as 65536 or 64KiB"
-        )
-    return int(matched[1]) * _UNITS[matched[2].lower()]
+    try:
+        return readSize(text)
+    except ValueError as error:
+        raise usage.UsageError(f"--{flag}: {error}") from None
 
 
 def _readWhole(flag: str, text: str) -> int:
