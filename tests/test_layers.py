@@ -54,8 +54,10 @@ TWISTED = (
     "reconnecting",
     "streamtransport",
     "stream",
+    "targets",
+    "bridge",
 )
-PROGRAMS = ("service", "tap")
+PROGRAMS = ("strings", "service", "bridgeoptions", "tap")
 ORDER = (*PURE, *TWISTED, *PROGRAMS)
 
 # The facade imports from everywhere, and nothing imports it.

@@ -249,6 +249,7 @@ class WebSocketStreamServerEndpoint:
     :param options: limits, origins, hosts; by default those of :class:`ServerOptions`
         without compression, which gains little with most streams
     :param messageSize: as for :class:`StreamFactory`
+    :param gathering: likewise
     :param site: for requests that do not ask for WebSocket, as for
         :class:`~twisted_ws.factory.WebSocketServerFactory`
     :param reactor: the clock; by default the reactor that runs
@@ -263,6 +264,7 @@ class WebSocketStreamServerEndpoint:
         options: ServerOptions | None = None,
         *,
         messageSize: int = MESSAGE_SIZE,
+        gathering: bool = True,
         site: IProtocolFactory | None = None,
         reactor: IReactorTime | None = None,
     ) -> None:
@@ -273,6 +275,7 @@ class WebSocketStreamServerEndpoint:
         self.path = path
         self.options = options or ServerOptions(compression="none")
         self._messageSize = messageSize
+        self._gathering = gathering
         self._site = site
         self._reactor = reactor
 
@@ -283,7 +286,7 @@ class WebSocketStreamServerEndpoint:
         :returns: fires with the listening port, or with why there is none
         """
         factory = _ServerFactory(
-            StreamFactory(protocolFactory, self._messageSize),
+            StreamFactory(protocolFactory, self._messageSize, self._gathering),
             self.options,
             path=self.path,
             site=self._site,
@@ -315,21 +318,26 @@ class _Connecting(StreamFactory):
         :param request: what was sent
         """
         protocol = self.factory.buildProtocol(request.peer)
-        return _ClientProtocol(protocol, self._messageSize, self)
+        return _ClientProtocol(protocol, self._messageSize, self._gathering, self)
 
 
 class _ClientProtocol(StreamProtocol):
     """What :class:`_Connecting` makes.
 
     :param protocol: the stream protocol
-    :param messageSize: most bytes in one message that is sent
+    :param messageSize: as for :class:`StreamFactory`
+    :param gathering: likewise
     :param connecting: is told of the end
     """
 
     def __init__(
-        self, protocol: IProtocol | None, messageSize: int, connecting: _Connecting
+        self,
+        protocol: IProtocol | None,
+        messageSize: int,
+        gathering: bool,
+        connecting: _Connecting,
     ) -> None:
-        super().__init__(protocol, messageSize)
+        super().__init__(protocol, messageSize, gathering)
         self._connecting = connecting
 
     def connectionLost(self, reason: Failure) -> None:
@@ -352,6 +360,7 @@ class WebSocketStreamClientEndpoint:
     :param options: subprotocols, limits, times, TLS, proxies; by default those of
         :class:`ClientOptions` without compression, which gains little with most streams
     :param messageSize: as for :class:`StreamFactory`
+    :param gathering: likewise
     :param endpoint: leads to the server in place of DNS and TCP, as for
         :meth:`WebSocketClientEndpoint.fromURL
         <twisted_ws.client.WebSocketClientEndpoint.fromURL>`
@@ -367,10 +376,12 @@ class WebSocketStreamClientEndpoint:
         options: ClientOptions | None = None,
         *,
         messageSize: int = MESSAGE_SIZE,
+        gathering: bool = True,
         endpoint: IStreamClientEndpoint | None = None,
     ) -> None:
         _checkMessageSize(messageSize)
         self._messageSize = messageSize
+        self._gathering = gathering
         self._webSocket = WebSocketClientEndpoint.fromURL(
             reactor,
             url,
@@ -391,7 +402,7 @@ class WebSocketStreamClientEndpoint:
             with a :exc:`~twisted_ws.errors.HandshakeError`. Cancelling it closes what
             was opened.
         """
-        connecting = _Connecting(protocolFactory, self._messageSize)
+        connecting = _Connecting(protocolFactory, self._messageSize, self._gathering)
         connecting.start()
 
         def failed(failure: Failure) -> Failure:

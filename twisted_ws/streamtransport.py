@@ -418,9 +418,10 @@ class SecureStreamTransport(StreamTransport):
         return self.webSocket.request.peerCertificate
 
 
-# Which is how protocols ask. Not a decorator: like Twisted's own transport of TLS this
-# has not all that the interface names.
-classImplements(SecureStreamTransport, ISSLTransport)
+# Which is how protocols ask. Not seen by type checkers: like Twisted's own transport of
+# TLS this has not all that the interface names.
+_declare: Any = classImplements
+_declare(SecureStreamTransport, ISSLTransport)
 
 
 @implementer(IPushProducer)

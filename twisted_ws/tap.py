@@ -16,6 +16,8 @@ from twisted.internet.interfaces import IStreamServerEndpoint
 from twisted.logger import Logger
 from twisted.python import reflect, usage
 
+from .bridge import ForwardingFactory
+from .bridgeoptions import BridgeOptions, bridgeFactory, forwardingFactory
 from .errors import InvalidOption, TLSConfigurationError
 from .factory import WebSocketServerFactory
 from .handshake import ServerHandshake
@@ -146,7 +148,7 @@ def _fieldFlags() -> list[list[Any]]:
     ]
 
 
-class Options(usage.Options):
+class Options(BridgeOptions):
     """The options of ``twistd websocket``."""
 
     synopsis = "[options]"
@@ -273,22 +275,33 @@ class Options(usage.Options):
             raise usage.UsageError(f"--path: {path!r} has a query or fragment")
         if self["web"] is not None and not os.path.isdir(self["web"]):
             raise usage.UsageError(f"--web: {self['web']} is not a directory")
+        self.checkBridge()
         self["factory"] = self._makeFactory()
         self["context"] = self._makeContext()
         self["endpoints"] = self._makeEndpoints()
 
-    def _makeFactory(self) -> WebSocketServerFactory:
+    def _makeFactory(self) -> WebSocketServerFactory | ForwardingFactory:
+        # Only now: twistd has installed the reactor that --reactor names.
+        from twisted.internet import reactor
+
         path = self["path"]
-        factory = loadApplication(self["protocol"])
         given = self._givenFields()
         try:
+            if self["connect"] is not None:
+                return forwardingFactory(self, reactor, given)
+            if self.bridges:
+                factory = bridgeFactory(self, reactor)
+            else:
+                factory = loadApplication(self["protocol"])
             options = replace(factory.options, **given)
         except InvalidOption as error:
             text = f"{error.name}: {error.why}"
             raise usage.UsageError(_withFlags(text)) from None
         if path is None:
             path = factory.path
-        if self["web"] is None:
+        if self["web"] is None and self.bridges:
+            site = None
+        elif self["web"] is None:
             site = factory.site or demoSite(path or "/", self["protocol"] is None)
         else:
             site = fileSite(os.path.abspath(self["web"]))
@@ -348,7 +361,9 @@ class Options(usage.Options):
                 ) from None
         if not endpoints:
             port = 8080 if self["port"] is None else self["port"]
-            endpoints = tcpEndpoints(reactor, port, self["interface"] or "")
+            # Into a tunnel not everybody on the network is meant to come.
+            default = "" if self["connect"] is None else "127.0.0.1"
+            endpoints = tcpEndpoints(reactor, port, self["interface"] or default)
         context = self["context"]
         if context is None:
             return endpoints
