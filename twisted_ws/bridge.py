@@ -249,9 +249,9 @@ class Bridge:
         :returns: fires with the protocol, or with the refusal
         :raises HandshakeRejected: it names no target
         """
-        target = (
-            self._target if isinstance(self._target, Target) else self._find(request)
-        )
+        target = self._target
+        if isinstance(target, Targets):
+            target = self._find(target, request)
         near, far = (End(self._closeTimeout, self._reactor) for _ in range(2))
         connecting: Deferred[Any] = target.endpoint.connect(_One(far))
 
@@ -273,16 +273,16 @@ class Bridge:
 
         return connecting.addCallbacks(connected, failed)
 
-    def _find(self, request: Request) -> Target:
+    @staticmethod
+    def _find(targets: Targets, request: Request) -> Target:
         """Find the target that a request names.
 
         :raises HandshakeRejected: there is none
         """
-        assert isinstance(self._target, Targets)  # noqa: S101
         names = request.query.get("token", [])
         if len(names) != 1:
             raise HandshakeRejected(400, body=b"one token is needed in the query\n")
-        found = self._target.find(names[0])
+        found = targets.find(names[0])
         if found is None:
             raise HandshakeRejected(404, body=b"there is no such target\n")
         return found

@@ -21,6 +21,7 @@ __all__ = ["BridgeOptions", "bridgeFactory", "forwardingFactory"]
 
 _KINDS = ("bridge", "bridge-targets", "connect", "protocol")
 _SERVING = ("path", "web")
+_FOR_SERVERS = "is for a WebSocket server, and --connect makes a client"
 # What limits the connections that come, whatever they are.
 _FORWARDING = frozenset({"maxConnections"})
 
@@ -73,9 +74,7 @@ class BridgeOptions(usage.Options):
             return
         for name in _SERVING:
             if self[name] is not None:
-                raise usage.UsageError(
-                    f"--{name}: is for a WebSocket server, and --connect is for a client"
-                )
+                raise usage.UsageError(f"--{name}: {_FOR_SERVERS}")
         for each in fields(ServerOptions):
             flag = flagFor(each.name, each.metadata)
             if (
@@ -84,9 +83,7 @@ class BridgeOptions(usage.Options):
                 and each.name not in _FORWARDING
                 and each.name not in ClientOptions.__dataclass_fields__
             ):
-                raise usage.UsageError(
-                    f"--{flag}: is for a WebSocket server, and --connect is for a client"
-                )
+                raise usage.UsageError(f"--{flag}: {_FOR_SERVERS}")
 
 
 def bridgeFactory(options: BridgeOptions, reactor: Any) -> WebSocketServerFactory:
@@ -134,7 +131,7 @@ def forwardingFactory(
     :raises InvalidOption: a value cannot work
     """
     where = options["connect"]
-    maximum = {
+    limits = {
         name: given[name]
         for name in ("maxConnections", "closeTimeout")
         if name in given
@@ -168,4 +165,4 @@ def forwardingFactory(
         raise usage.UsageError(
             f"--{flag}: goes with a URL; in an endpoint string write {name}=..."
         )
-    return ForwardingFactory(endpoint, reactor, **maximum)
+    return ForwardingFactory(endpoint, reactor, **limits)

@@ -211,7 +211,8 @@ def _writeDescription(arguments: tuple[str, ...], named: dict[str, str]) -> str:
 
     def quote(text: str) -> str:
         # In a part without a name an equals sign would make one.
-        return quoteStringArgument(text).replace("=", r"\=")
+        quoted: str = quoteStringArgument(text)
+        return quoted.replace("=", r"\=")
 
     parts = [quote(each) for each in arguments]
     parts += [f"{quote(name)}={quoteStringArgument(named[name])}" for name in named]
