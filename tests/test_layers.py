@@ -40,6 +40,7 @@ TWISTED = (
     "tls",
     "clienttls",
     "proxies",
+    "eager",
     "sending",
     "liveness",
     "outgoing",

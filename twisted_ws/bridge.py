@@ -33,6 +33,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from .closing import CloseCode
+from .eager import eagerWrite
 from .errors import HandshakeRejected, HandshakeTimeout
 from .handshake import Request
 from .redaction import loggable
@@ -43,6 +44,9 @@ from .targets import Target, Targets
 __all__ = ["Bridge", "End", "ForwardingFactory", "join"]
 
 _log = Logger()
+
+_LARGE = 16 * 1024
+"""Bytes from which on a message is worth a system call of its own."""
 
 
 @implementer(IPushProducer)
@@ -63,6 +67,55 @@ class _Reading:
         """The connection is gone; ``connectionLost`` follows."""
 
 
+class _Gathering:
+    """Writes what comes in small messages at the end of the reactor's turn, together:
+    one segment may have brought many. Large ones go at once.
+
+    :param transport: where to
+    :param clock: the reactor
+    """
+
+    def __init__(self, transport: Any, clock: IReactorTime) -> None:
+        self._write = eagerWrite(transport)
+        self._clock = clock
+        self._pieces: list[bytes] = []
+        self._call: IDelayedCall | None = None
+
+    def write(self, data: bytes) -> None:
+        """Write, soon.
+
+        :param data: what came
+        """
+        if len(data) >= _LARGE:
+            self.flush()
+            self._write(data)
+            return
+        self._pieces.append(data)
+        if self._call is None:
+            self._call = self._clock.callLater(0, self._turnEnded)
+
+    def _turnEnded(self) -> None:
+        self._call = None
+        self.flush()
+
+    def flush(self) -> None:
+        """Write what was gathered."""
+        self._cancel()
+        if self._pieces:
+            pieces, self._pieces = self._pieces, []
+            self._write(b"".join(pieces))
+
+    def drop(self) -> None:
+        """Forget it."""
+        self._cancel()
+        self._pieces.clear()
+
+    def _cancel(self) -> None:
+        call, self._call = self._call, None
+        if call is not None:
+            call.cancel()
+
+
 class End(Protocol):
     """One of two connections that are joined. Reads nothing until it is.
 
@@ -77,6 +130,7 @@ class End(Protocol):
         self._clock = clock
         self._other: End | None = None
         self._write: Callable[[bytes], object] | None = None
+        self._gathering: _Gathering | None = None
         self._ending: IDelayedCall | None = None
         self.lost: Failure | None = None
         """How it ended; None while it has not."""
@@ -102,8 +156,21 @@ class End(Protocol):
         :param other: the other end
         """
         self._other = other
-        self.dataReceived = other.transport.write  # type: ignore[method-assign]
+        self.dataReceived = other.writer(self._clock)  # type: ignore
         self.transport.registerProducer(_Reading(other.transport), True)
+
+    def writer(self, clock: IReactorTime) -> Callable[[bytes], object]:
+        """Give what writes to this end, without waiting for the reactor's next turn.
+
+        :param clock: the reactor
+        """
+        if isinstance(self.transport, StreamTransport):
+            # What comes is what was there to be read, all at once.
+            self.transport.webSocket.writeEagerly()
+            write: Callable[[bytes], object] = self.transport.write
+            return write
+        self._gathering = _Gathering(self.transport, clock)
+        return self._gathering.write
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """This end is gone: end the other one likewise.
@@ -111,6 +178,8 @@ class End(Protocol):
         :param reason: how
         """
         self.lost = reason
+        if self._gathering is not None:
+            self._gathering.drop()
         if self._ending is not None:
             self._ending.cancel()
             self._ending = None
@@ -128,6 +197,8 @@ class End(Protocol):
         if self.lost is not None:
             return
         self._other = None
+        if self._gathering is not None:
+            self._gathering.flush()
         self.dataReceived = self._drop  # type: ignore[method-assign]
         self.transport.unregisterProducer()
         if isinstance(self.transport, StreamTransport):

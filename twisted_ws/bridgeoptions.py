@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from twisted.internet.endpoints import clientFromString
 from twisted.python import usage
 
-from .bridge import Bridge, ForwardingFactory
+from .bridge import READ_SIZE, Bridge, ForwardingFactory
 from .clientoptions import ClientOptions
 from .errors import InvalidOption
 from .factory import WebSocketServerFactory
@@ -20,6 +20,9 @@ from .targets import Target, Targets, readTarget
 __all__ = ["BridgeOptions", "bridgeFactory", "forwardingFactory"]
 
 _KINDS = ("bridge", "bridge-targets", "connect", "protocol")
+# Most streams gain nothing by compression. The mark is above what one read brings, so
+# that one message can be on its way while the next one is read.
+_OPTIONS = ServerOptions(compression="none", highWaterMark=2 * READ_SIZE)
 _SERVING = ("path", "web")
 _FOR_SERVERS = "is for a WebSocket server, and --connect makes a client"
 # What limits the connections that come, whatever they are.
@@ -114,9 +117,7 @@ def bridgeFactory(options: BridgeOptions, reactor: Any) -> WebSocketServerFactor
             raise usage.UsageError(f"--bridge-targets: {path}: {error}") from None
     seconds = options["close-timeout"]
     bridge = Bridge(reactor, target, *([] if seconds is None else [seconds]))
-    return WebSocketServerFactory(
-        bridge, ServerOptions(compression="none"), reactor=reactor
-    )
+    return WebSocketServerFactory(bridge, _OPTIONS, reactor=reactor)
 
 
 def forwardingFactory(

@@ -199,6 +199,12 @@ class WebSocketTransport(Protocol):
     def detachProducer(self) -> None:
         """As :meth:`unregisterProducer`: ``twisted.web.websocket``'s name."""
 
+    def writeEagerly(self) -> None:
+        """Have what is sent handed to the system at once from now on, in place of in
+        the reactor's next turn, where the connection is one of plain TCP. Good for one
+        message at a time, as it spares a turn; with many of them in one turn each costs
+        a system call, but for those that answer what came in one segment."""
+
     def whenDrained(self) -> Deferred[None]:
         """Give a Deferred that fires when what was sent has left this process, as far
         as one can tell: when :attr:`bufferedAmount` is 0. Fires with

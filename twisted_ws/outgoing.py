@@ -85,6 +85,10 @@ class Outgoing:
         """See :class:`twisted_ws.interfaces.WebSocketTransport`."""
         return self.request.subprotocol
 
+    def writeEagerly(self) -> None:
+        """See :class:`twisted_ws.interfaces.WebSocketTransport`."""
+        self._sending.writeEagerly()
+
     def whenDrained(self) -> Deferred[None]:
         """See :class:`twisted_ws.interfaces.WebSocketTransport`."""
         waiter: Deferred[None] = Deferred()
