@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import socket
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 from base64 import b64encode
@@ -221,7 +221,8 @@ def main() -> None:
     }
     listening = socket.create_server(("127.0.0.1", 0))
     here = listening.getsockname()[1]
-    if os.fork() == 0:
+    targets = os.fork()
+    if targets == 0:
         _lastCore()
         with suppress(KeyboardInterrupt):
             target(listening)
@@ -238,8 +239,8 @@ def main() -> None:
             running(theirs, ports[1], directory) as two,
         ):
             _measure(scenarios, ((ports[0], one), (ports[1], two)), arguments.rounds)
-    # The target goes with this process group's end.
-    sys.stdout.flush()
+    os.kill(targets, signal.SIGTERM)
+    os.waitpid(targets, 0)
 
 
 def _lastCore() -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from twisted.internet.abstract import FileDescriptor
 from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.error import (
     ConnectingCancelledError,
@@ -36,15 +37,19 @@ from .closing import CloseCode
 from .eager import eagerWrite
 from .errors import HandshakeRejected, HandshakeTimeout
 from .handshake import Request
+from .interfaces import WebSocketTransport
 from .redaction import loggable
 from .stream import StreamProtocol
 from .streamtransport import StreamTransport
 from .targets import Target, Targets
 
-__all__ = ["Bridge", "End", "ForwardingFactory", "join"]
+__all__ = ["READ_SIZE", "Bridge", "End", "ForwardingFactory", "join"]
 
 _log = Logger()
 
+READ_SIZE = 256 * 1024
+"""Most bytes that are read at once from what is not WebSocket, and that a message takes
+on: less than the peers' limits, which are 1 MiB or more."""
 _LARGE = 16 * 1024
 """Bytes from which on a message is worth a system call of its own."""
 
@@ -68,16 +73,22 @@ class _Reading:
 
 
 class _Gathering:
-    """Writes what comes in small messages at the end of the reactor's turn, together:
-    one segment may have brought many. Large ones go at once.
+    """Writes what comes in messages. One segment may bring many small ones: the first
+    goes at once, as it is mostly the only one, and the others together, at the end of
+    the reactor's turn.
 
     :param transport: where to
+    :param source: where the messages come from
     :param clock: the reactor
     """
 
-    def __init__(self, transport: Any, clock: IReactorTime) -> None:
+    def __init__(
+        self, transport: Any, source: WebSocketTransport, clock: IReactorTime
+    ) -> None:
         self._write = eagerWrite(transport)
+        self._source = source
         self._clock = clock
+        self._segment = -1.0
         self._pieces: list[bytes] = []
         self._call: IDelayedCall | None = None
 
@@ -86,8 +97,11 @@ class _Gathering:
 
         :param data: what came
         """
-        if len(data) >= _LARGE:
-            self.flush()
+        segment = self._source.lastReceived
+        if len(data) >= _LARGE or segment != self._segment:
+            self._segment = segment
+            if self._pieces:
+                self.flush()
             self._write(data)
             return
         self._pieces.append(data)
@@ -147,6 +161,8 @@ class End(Protocol):
             self.abort()
             return
         self.transport.pauseProducing()
+        if isinstance(self.transport, FileDescriptor):
+            self.transport.bufferSize = READ_SIZE
         if self.onMade is not None:
             self.onMade()
 
@@ -156,21 +172,23 @@ class End(Protocol):
         :param other: the other end
         """
         self._other = other
-        self.dataReceived = other.writer(self._clock)  # type: ignore
+        self.dataReceived = other.writer(self)  # type: ignore
         self.transport.registerProducer(_Reading(other.transport), True)
 
-    def writer(self, clock: IReactorTime) -> Callable[[bytes], object]:
+    def writer(self, other: End) -> Callable[[bytes], object]:
         """Give what writes to this end, without waiting for the reactor's next turn.
 
-        :param clock: the reactor
+        :param other: what comes from there
         """
         if isinstance(self.transport, StreamTransport):
-            # What comes is what was there to be read, all at once.
             self.transport.webSocket.writeEagerly()
-            write: Callable[[bytes], object] = self.transport.write
-            return write
-        self._gathering = _Gathering(self.transport, clock)
-        return self._gathering.write
+        source = other.transport
+        if isinstance(source, StreamTransport):
+            self._gathering = _Gathering(self.transport, source.webSocket, self._clock)
+            return self._gathering.write
+        # What comes is all that was there to be read.
+        write: Callable[[bytes], object] = self.transport.write
+        return write
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """This end is gone: end the other one likewise.
@@ -273,7 +291,7 @@ class _BridgeProtocol(StreamProtocol):
 
     def __init__(self, near: End, far: End) -> None:
         # What comes from the target is a piece of the stream already.
-        super().__init__(near, gathering=False)
+        super().__init__(near, READ_SIZE, False)
         self._far = far
 
     def negotiationFinished(self) -> None:

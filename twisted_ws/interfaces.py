@@ -96,6 +96,12 @@ class WebSocketTransport(Protocol):
     def clock(self) -> IReactorTime:
         """The reactor, or the ``Clock`` of a test."""
 
+    @property
+    def lastReceived(self) -> float:
+        """When bytes last came from the peer, in seconds of the :attr:`clock`; 0 if
+        none came since the opening handshake. All that one segment brought has the same
+        time."""
+
     pausesWhenCongested: bool
     """Whether nothing is read from the peer while :attr:`isCongested` is true, so that
     one who asks and does not read the answers stops itself. True, until the application

@@ -30,6 +30,7 @@ class Outgoing:
     request: Request
     response: ResponseHead | None = None
     _clock: IReactorTime
+    _lastReceived = 0.0
     _connection: Connection | None = None
     _sending: SendBuffer
     _lastPing: tuple[bytes, float] | None = None
@@ -63,6 +64,11 @@ class Outgoing:
     def clock(self) -> IReactorTime:
         """See :class:`twisted_ws.interfaces.WebSocketTransport`."""
         return self._clock
+
+    @property
+    def lastReceived(self) -> float:
+        """See :class:`twisted_ws.interfaces.WebSocketTransport`."""
+        return self._lastReceived
 
     @property
     def isClosing(self) -> bool:
