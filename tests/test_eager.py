@@ -70,7 +70,7 @@ class EagerTests(SynchronousTestCase):
     """``eagerWrite``."""
 
     def assertKeeps(self, connection: _Connection, rest: bytes) -> None:
-        """Hold that the rest waits, and that it is written as soon as the reactor can."""
+        """Hold that the rest waits, and that the reactor writes it when it can."""
         self.assertEqual(b"".join(connection._tempDataBuffer), rest)
         self.assertEqual(len(connection.clock.writers), 1 if rest else 0)
 

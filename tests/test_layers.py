@@ -239,7 +239,9 @@ class PluginTests(SynchronousTestCase):
         atOnce: set[str] = set()
         for node in ast.parse(source).body:
             if isinstance(node, (ast.Import, ast.ImportFrom)):
-                atOnce |= {name.rpartition(".")[0] for name in importsOf(ast.unparse(node))}
+                atOnce |= {
+                    name.rpartition(".")[0] for name in importsOf(ast.unparse(node))
+                }
         self.assertEqual(atOnce, PLUGIN_IMPORTS)
         later = {name.rpartition(".")[0] for name in importsOf(source)} - atOnce
         self.assertEqual(later, {f"{PACKAGE}.strings"})
@@ -260,10 +262,11 @@ class PluginTests(SynchronousTestCase):
         """Twisted finds it for strings with its prefixes, and the package is loaded
         then."""
         found = runFresh(
-            "from twisted.internet.endpoints import clientFromString, serverFromString\n"
-            "from twisted.internet.task import Clock\n"
-            "print(type(serverFromString(Clock(), 'ws:tcp:8080')).__name__)\n"
-            "print(type(clientFromString(Clock(), 'WS:localhost')).__name__)\n"
+            "from twisted.internet import endpoints, task\n"
+            "clock = task.Clock()\n"
+            "server = endpoints.serverFromString(clock, 'ws:tcp:8080')\n"
+            "client = endpoints.clientFromString(clock, 'WS:localhost')\n"
+            "print(type(server).__name__, type(client).__name__)\n"
             "print('twisted_ws' in sys.modules)"
         )
         self.assertEqual(

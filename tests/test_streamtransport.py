@@ -695,9 +695,9 @@ class BelowTests(StreamCase):
 
     def test_tls(self) -> None:
         """Over TLS the protocol can tell, and ask for the certificate."""
-        stream, peer = self.stream()
+        stream, _ = self.stream()
         self.assertFalse(ISSLTransport.providedBy(stream.transport))
-        stream, peer = self.stream(secure=True)
+        stream, _ = self.stream(secure=True)
         self.assertTrue(ISSLTransport.providedBy(stream.transport))
         self.assertIsNone(stream.transport.getPeerCertificate())
 
