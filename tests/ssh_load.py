@@ -1,5 +1,8 @@
 """SSH's part of :mod:`tests.stream_load`, apart because it needs ``twisted.conch``."""
 
+# Much of Twisted has no types, and its subclasses neither.
+# mypy: allow-untyped-calls
+
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -30,6 +33,7 @@ _KIND = b"digest@example.com"
 class DigestChannel(channel.SSHChannel):
     """The server's: answers with the digest of what came, at its end."""
 
+    conn: Any
     name = _KIND
 
     def channelOpen(self, specificData: bytes) -> None:
@@ -69,7 +73,8 @@ def serverFactory(_: object) -> Factory:
         b"ssh-userauth": userauth.SSHUserAuthServer,
         b"ssh-connection": connection.SSHConnection,
     }
-    made.portal = Portal(_Realm(), [checker])
+    realm: Any = _Realm()
+    made.portal = Portal(realm, [checker])
     return made  # type: ignore[no-any-return]
 
 
@@ -80,6 +85,7 @@ class _SendingChannel(channel.SSHChannel):
     :param answered: fires with the answer
     """
 
+    conn: Any
     name = _KIND
 
     def __init__(
