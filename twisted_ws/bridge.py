@@ -143,7 +143,7 @@ class End(Protocol):
         self._closeTimeout = closeTimeout
         self._clock = clock
         self._other: End | None = None
-        self._write: Callable[[bytes], object] | None = None
+        self._joined = False
         self._gathering: _Gathering | None = None
         self._ending: IDelayedCall | None = None
         self.lost: Failure | None = None
@@ -172,6 +172,7 @@ class End(Protocol):
         :param other: the other end
         """
         self._other = other
+        self._joined = True
         self.dataReceived = other.writer(self)  # type: ignore
         self.transport.registerProducer(_Reading(other.transport), True)
 
@@ -218,7 +219,8 @@ class End(Protocol):
         if self._gathering is not None:
             self._gathering.flush()
         self.dataReceived = self._drop  # type: ignore[method-assign]
-        self.transport.unregisterProducer()
+        if self._joined:
+            self.transport.unregisterProducer()
         if isinstance(self.transport, StreamTransport):
             if whole:
                 self.transport.loseConnection()
