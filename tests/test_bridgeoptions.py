@@ -5,11 +5,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import tempfile
 import threading
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -194,7 +194,7 @@ class ProcessTests(SynchronousTestCase):
             for _ in range(connections):
                 connection, _ = self.listening.accept()
                 # A client that vanishes has it reset.
-                with connection, suppress(ConnectionResetError):
+                with connection, contextlib.suppress(ConnectionResetError):
                     while data := connection.recv(65536):
                         connection.sendall(data)
 
