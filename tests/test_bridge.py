@@ -720,6 +720,36 @@ class FactoryTests(SynchronousTestCase):
             factory.ended(each)
         self.successResultOf(waiting)
 
+    def test_abortWhileConnecting(self) -> None:
+        """A connection that ends before the other one is there has that given up."""
+        endpoint: Any = Never()
+        factory = ForwardingFactory(endpoint, Clock())
+        near = factory.buildProtocol(None)
+        near.makeConnection(Transport())
+        ending = factory.abortConnections()
+        self.assertTrue(near.transport.aborted)
+        near.connectionLost(Failure(ConnectionAborted()))
+        self.assertEqual(endpoint.cancelled, 1)
+        self.successResultOf(ending)
+
+    def test_oneIsLeft(self) -> None:
+        """One that only sends what came from the other is left alone by closing, and
+        ended by aborting."""
+        endpoint: Any = Never()
+        factory = ForwardingFactory(endpoint, Clock())
+        near = factory.buildProtocol(None)
+        near.makeConnection(Transport())
+        far = endpoint.factory.buildProtocol(None)
+        far.makeConnection(Transport())
+        endpoint.waiting.callback(far)
+        far.connectionLost(Failure(ConnectionDone()))
+        factory.closeConnections()
+        self.assertFalse(near.transport.aborted)
+        factory.abortConnections()
+        self.assertTrue(near.transport.aborted)
+        near.connectionLost(Failure(ConnectionAborted()))
+        self.assertEqual(len(factory.connections), 0)
+
     def test_otherEndpoints(self) -> None:
         """It may lead to something other than WebSocket, too."""
         endpoint: Any = Never()

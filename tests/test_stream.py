@@ -405,6 +405,29 @@ class ConnectingTests(EndpointCase):
 
         return ensureDeferred(run())
 
+    def test_cancelledWhenOpen(self) -> Deferred[None]:
+        """Cancelled by the protocol itself, in ``connectionMade``, it ends the
+        connection, and stops the factory once."""
+
+        async def run() -> None:
+            server, serverLost = waiting()
+            url = await self.listen(StartedFactory(server))
+            connecting: list[Deferred[Any]] = []
+            client, clientLost = waiting(
+                connectionMade=lambda _: connecting[0].cancel()
+            )
+            factory = StartedFactory(client)
+            endpoint = WebSocketStreamClientEndpoint(reactor, url)
+            connecting.append(endpoint.connect(factory))
+            with self.assertRaises(CancelledError):
+                await connecting[0]
+            await clientLost
+            await serverLost
+            await deferLater(reactor, 0)
+            self.assertEqual((factory.starts, factory.stops), (1, 1))
+
+        return ensureDeferred(run())
+
     def test_clientService(self) -> Deferred[None]:
         """``ClientService`` keeps a stream connected."""
 
