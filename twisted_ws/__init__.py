@@ -37,6 +37,11 @@ from .interfaces import WebSocketProtocol, WebSocketTransport
 from .options import ServerOptions
 from .reconnecting import Backoff, isWorthRetrying, reconnecting
 from .service import WebSocketService
+from .stream import (
+    StreamFactory,
+    WebSocketStreamClientEndpoint,
+    WebSocketStreamServerEndpoint,
+)
 from .tls import TLSServerEndpoint, loadContext, selfSignedContext
 from .websocket import HandlerProtocol, WebSocket
 
@@ -68,6 +73,7 @@ __all__ = [
     "ResponseHead",
     "ServerOptions",
     "SlowPolicy",
+    "StreamFactory",
     "TLSConfigurationError",
     "TLSFailed",
     "TLSServerEndpoint",
@@ -78,6 +84,8 @@ __all__ = [
     "WebSocketProtocol",
     "WebSocketServerFactory",
     "WebSocketService",
+    "WebSocketStreamClientEndpoint",
+    "WebSocketStreamServerEndpoint",
     "WebSocketTransport",
     "broadcast",
     "connect",

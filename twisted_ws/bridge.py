@@ -4,8 +4,8 @@
 does. :class:`ForwardingFactory` serves any connections, and leads each into WebSocket.
 In both a pair of :class:`End` passes on what comes.
 
-Each end is paused while the other one has too much to write, so a bridge holds about
-256 KiB of what it passes on in each direction, however slow one side is.
+Each end is paused while the other one has too much to write, so a bridge holds in each
+direction a MiB or so and one message, however slow one side is.
 """
 
 from __future__ import annotations
@@ -472,11 +472,11 @@ class ForwardingFactory(ServerFactory):
         self.clock = clock
         self.closeTimeout = closeTimeout
         self._maxConnections = maxConnections
-        self.connections: set[_Pair] = set()
+        self.connections: set[Any] = set()
         """All pairs of connections."""
         self._idle: list[Deferred[None]] = []
 
-    def buildProtocol(self, addr: IAddress | None) -> End:
+    def buildProtocol(self, addr: IAddress | None) -> Protocol:
         """Make the end for a connection that came.
 
         :param addr: the peer's address

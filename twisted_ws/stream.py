@@ -178,9 +178,10 @@ def _checkMessageSize(messageSize: int) -> None:
 
 
 class StreamFactory:
-    """Makes a factory of stream protocols serve WebSocket: an application for
-    :class:`~twisted_ws.factory.WebSocketServerFactory`, its routes and resource, or for
-    :class:`~twisted_ws.client.WebSocketClientEndpoint`::
+    """Makes a factory of stream protocols serve WebSocket.
+
+    It is an application for :class:`~twisted_ws.factory.WebSocketServerFactory` and what
+    takes the same, or for :class:`~twisted_ws.client.WebSocketClientEndpoint`::
 
         WebSocketServerFactory(StreamFactory(Factory.forProtocol(AMP)))
 
