@@ -724,7 +724,7 @@ class FactoryTests(SynchronousTestCase):
         """A connection that ends before the other one is there has that given up."""
         endpoint: Any = Never()
         factory = ForwardingFactory(endpoint, Clock())
-        near = factory.buildProtocol(None)
+        near: Any = factory.buildProtocol(None)
         near.makeConnection(Transport())
         ending = factory.abortConnections()
         self.assertTrue(near.transport.aborted)
@@ -737,7 +737,7 @@ class FactoryTests(SynchronousTestCase):
         ended by aborting."""
         endpoint: Any = Never()
         factory = ForwardingFactory(endpoint, Clock())
-        near = factory.buildProtocol(None)
+        near: Any = factory.buildProtocol(None)
         near.makeConnection(Transport())
         far = endpoint.factory.buildProtocol(None)
         far.makeConnection(Transport())
@@ -754,7 +754,7 @@ class FactoryTests(SynchronousTestCase):
         """It may lead to something other than WebSocket, too."""
         endpoint: Any = Never()
         factory = ForwardingFactory(endpoint, Clock())
-        near = factory.buildProtocol(None)
+        near: Any = factory.buildProtocol(None)
         near.makeConnection(Transport())
         far = endpoint.factory.buildProtocol(None)
         far.makeConnection(Transport())

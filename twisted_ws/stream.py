@@ -180,8 +180,9 @@ def _checkMessageSize(messageSize: int) -> None:
 class StreamFactory:
     """Makes a factory of stream protocols serve WebSocket.
 
-    It is an application for :class:`~twisted_ws.factory.WebSocketServerFactory` and what
-    takes the same, or for :class:`~twisted_ws.client.WebSocketClientEndpoint`::
+    It is an application for :class:`~twisted_ws.factory.WebSocketServerFactory`, and
+    for what takes the same, such as
+    :class:`~twisted_ws.client.WebSocketClientEndpoint`::
 
         WebSocketServerFactory(StreamFactory(Factory.forProtocol(AMP)))
 
