@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.internet import reactor as _reactor
-from twisted.internet.defer import CancelledError, Deferred, ensureDeferred, fail
+from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP4ServerEndpoint
 from twisted.internet.error import (
     ConnectionAborted,
@@ -22,9 +22,10 @@ from twisted.internet.error import (
 from twisted.internet.task import Clock, deferLater
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
-from twisted.trial.unittest import SynchronousTestCase, TestCase
+from twisted.trial.unittest import SynchronousTestCase
 
 from tests.clients import Client, connect, connectRaw, within
+from tests.loopback import LoopbackCase
 from tests.processes import freePort
 from tests.support import logged
 from tests.test_stream import StartedFactory, echo, waiting
@@ -77,10 +78,8 @@ class Transport(StringTransport):
         self.aborted = True
 
 
-class BridgeCase(TestCase):
+class BridgeCase(LoopbackCase):
     """Targets, and bridges to them."""
-
-    timeout = 60
 
     async def listen(self, factory: Any) -> int:
         """Listen on loopback, and give the port."""
@@ -113,23 +112,19 @@ class BridgeCase(TestCase):
         endpoint = TCP4ClientEndpoint(reactor, "127.0.0.1", port)
         return await self.bridge(endpoint, **arguments)
 
-    def assertRefused(self, port: int, path: str, status: int) -> Deferred[None]:
+    async def assertRefused(self, port: int, path: str, status: int) -> None:
         """Hold that a request is refused."""
-
-        async def run() -> None:
-            client = Client(f"localhost:{port}", path)
-            await connectRaw(port, client)
-            await within(client.opened)
-            await client.whenLost()
-            self.assertIn(f"HTTP/1.1 {status} ".encode(), client.head)
-
-        return ensureDeferred(run())
+        client = Client(f"localhost:{port}", path)
+        await connectRaw(port, client)
+        await within(client.opened)
+        await client.whenLost()
+        self.assertIn(f"HTTP/1.1 {status} ".encode(), client.head)
 
 
 class ForwardTests(BridgeCase):
     """WebSocket to TCP."""
 
-    def test_bothWays(self) -> Deferred[None]:
+    def test_bothWays(self) -> Any:
         """Bytes go there and back, and the end of the WebSocket is the target's."""
 
         async def run() -> None:
@@ -145,9 +140,9 @@ class ForwardTests(BridgeCase):
             self.assertEqual(await client.receive(), CloseReceived(1000, ""))
             self.assertIsInstance(await lost, ConnectionDone)
 
-        return ensureDeferred(run())
+        return self.finish(run())
 
-    def test_manySmall(self) -> Deferred[None]:
+    def test_manySmall(self) -> Any:
         """Many small messages in one segment arrive in order, in few pieces."""
 
         async def run() -> None:
@@ -161,9 +156,9 @@ class ForwardTests(BridgeCase):
             self.assertEqual(b"".join(stream.received), b"".join(messages))
             self.assertLess(len(stream.received), 100)
 
-        return ensureDeferred(run())
+        return self.finish(run())
 
-    def test_targetBegins(self) -> Deferred[None]:
+    def test_targetBegins(self) -> Any:
         """A target that speaks first, as VNC does, is heard; when it ends, so does the
         WebSocket, behind what it said."""
 
@@ -176,9 +171,9 @@ class ForwardTests(BridgeCase):
             self.assertEqual(await client.receive(), b"RFB 003.008\n")
             self.assertEqual(await client.receive(), CloseReceived(1000, ""))
 
-        return ensureDeferred(run())
+        return self.finish(run())
 
-    def test_targetReset(self) -> Deferred[None]:
+    def test_targetReset(self) -> Any:
         """A target that is reset ends the WebSocket with 1011, so that nobody takes
         what came for all."""
 
@@ -191,9 +186,9 @@ class ForwardTests(BridgeCase):
             closed = await client.receive()
             self.assertEqual(closed.code, 1011)
 
-        return ensureDeferred(run())
+        return self.finish(run())
 
-    def test_peerVanishes(self) -> Deferred[None]:
+    def test_peerVanishes(self) -> Any:
         """A peer that is reset has the target reset."""
 
         async def run() -> None:
@@ -202,9 +197,9 @@ class ForwardTests(BridgeCase):
             client.transport.abortConnection()
             self.assertIsInstance(await lost, ConnectionLost)
 
-        return ensureDeferred(run())
+        return self.finish(run())
 
-    def test_base64(self) -> Deferred[None]:
+    def test_base64(self) -> Any:
         """A client that knows base64 only is served; text is refused from others."""
 
         async def run() -> None:
@@ -222,9 +217,9 @@ class ForwardTests(BridgeCase):
             self.assertEqual(closed.code, 1003)
             await otherLost
 
-        return ensureDeferred(run())
+        return self.finish(run())
 
-    def test_backpressure(self) -> Deferred[None]:
+    def test_backpressure(self) -> Any:
         """While the target does not read, the peer is not read from, and while the peer
         does not read, the target is not: of 64 MiB little is taken, and all of it comes
         through then."""
@@ -270,9 +265,9 @@ class ForwardTests(BridgeCase):
             client.close()
             await lost
 
-        return ensureDeferred(run())
+        return self.finish(run())
 
-    def test_backpressureFromTarget(self) -> Deferred[None]:
+    def test_backpressureFromTarget(self) -> Any:
         """The same from the target: it is paused while the peer does not read."""
 
         async def run() -> None:
@@ -312,9 +307,9 @@ class ForwardTests(BridgeCase):
                 got += len(event)
             self.assertEqual((got, event.code), (size, 1000))
 
-        return ensureDeferred(run())
+        return self.finish(run())
 
-    def test_shutDown(self) -> Deferred[None]:
+    def test_shutDown(self) -> Any:
         """When the server stops, the peer is told 1001, and the target's connection
         ends with it."""
 
@@ -326,13 +321,13 @@ class ForwardTests(BridgeCase):
             await within(closing)
             self.assertIsInstance(await lost, ConnectionDone)
 
-        return ensureDeferred(run())
+        return self.finish(run())
 
 
 class RefusalTests(BridgeCase):
     """Requests for which there is no target."""
 
-    def test_unreachable(self) -> Deferred[None]:
+    def test_unreachable(self) -> Any:
         """A target that cannot be reached is 502, and the log says why."""
 
         async def run() -> None:
@@ -344,9 +339,9 @@ class RefusalTests(BridgeCase):
                 "No connection to the target: Connection was refused", "".join(lines)
             )
 
-        return ensureDeferred(run())
+        return self.finish(run())
 
-    def test_late(self) -> Deferred[None]:
+    def test_late(self) -> Any:
         """One that takes too long is 504."""
 
         async def run() -> None:
@@ -354,9 +349,9 @@ class RefusalTests(BridgeCase):
             endpoint.waiting = fail(TimeoutError())
             await self.assertRefused(await self.bridge(endpoint), "/", 504)
 
-        return ensureDeferred(run())
+        return self.finish(run())
 
-    def test_tokens(self) -> Deferred[None]:
+    def test_tokens(self) -> Any:
         """With a file of targets the request names one; none or several are 400, one
         that is not known is 404. No name is logged."""
 
@@ -379,9 +374,9 @@ class RefusalTests(BridgeCase):
             self.assertNotIn("tok", "".join(lines))
             self.assertNotIn("unknown", "".join(lines))
 
-        return ensureDeferred(run())
+        return self.finish(run())
 
-    def test_H17_peerLeaves(self) -> Deferred[None]:
+    def test_H17_peerLeaves(self) -> Any:
         """A peer that leaves while the target is connected to has that cancelled."""
 
         async def run() -> None:
@@ -402,7 +397,7 @@ class RefusalTests(BridgeCase):
             end.makeConnection(transport)
             self.assertTrue(transport.aborted)
 
-        return ensureDeferred(run())
+        return self.finish(run())
 
 
 class ReverseTests(BridgeCase):
@@ -435,7 +430,7 @@ class ReverseTests(BridgeCase):
         await connectRaw(port, stream)
         return stream, lost
 
-    def test_bothWays(self) -> Deferred[None]:
+    def test_bothWays(self) -> Any:
         """Bytes go there and back, and the ends are passed on, from either side."""
 
         async def run() -> None:
@@ -457,9 +452,9 @@ class ReverseTests(BridgeCase):
                 self.assertIsInstance(await farLost, ConnectionDone)
                 await within(factory.whenIdle())
 
-        return ensureDeferred(run())
+        return self.finish(run())
 
-    def test_loss(self) -> Deferred[None]:
+    def test_loss(self) -> Any:
         """A loss is passed on as one, from either side."""
 
         async def run() -> None:
@@ -475,9 +470,9 @@ class ReverseTests(BridgeCase):
                 self.assertIsInstance(await nearLost, ConnectionLost)
                 self.assertIsInstance(await farLost, ConnectionLost)
 
-        return ensureDeferred(run())
+        return self.finish(run())
 
-    def test_unreachable(self) -> Deferred[None]:
+    def test_unreachable(self) -> Any:
         """If there is no WebSocket the connection is aborted, and the log says why."""
 
         async def run() -> None:
@@ -490,9 +485,9 @@ class ReverseTests(BridgeCase):
             self.assertIn("No connection for", "".join(lines))
             await within(factory.whenIdle())
 
-        return ensureDeferred(run())
+        return self.finish(run())
 
-    def test_tooMany(self) -> Deferred[None]:
+    def test_tooMany(self) -> Any:
         """One connection too many is aborted."""
 
         async def run() -> None:
@@ -505,9 +500,9 @@ class ReverseTests(BridgeCase):
             await within(factory.closeConnections())
             await firstLost
 
-        return ensureDeferred(run())
+        return self.finish(run())
 
-    def test_shutDown(self) -> Deferred[None]:
+    def test_shutDown(self) -> Any:
         """Closing tells the WebSocket 1001, and ends both; one that is not open yet is
         given up. Without connections it is done at once."""
 
@@ -536,9 +531,9 @@ class ReverseTests(BridgeCase):
             self.assertNotIn("No connection", "".join(lines))
             await lost
 
-        return ensureDeferred(run())
+        return self.finish(run())
 
-    def test_abort(self) -> Deferred[None]:
+    def test_abort(self) -> Any:
         """Aborting ends all at once."""
 
         async def run() -> None:
@@ -553,7 +548,7 @@ class ReverseTests(BridgeCase):
             self.assertIsInstance(await farLost, ConnectionLost)
             await nearLost
 
-        return ensureDeferred(run())
+        return self.finish(run())
 
 
 class EndTests(SynchronousTestCase):

@@ -12,7 +12,7 @@ from typing import Any, cast
 from cryptography.hazmat.primitives.serialization import Encoding
 from twisted.application.internet import ClientService
 from twisted.internet import reactor as _reactor
-from twisted.internet.defer import CancelledError, Deferred, ensureDeferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.endpoints import TCP4ServerEndpoint, UNIXClientEndpoint
 from twisted.internet.error import (
     ConnectionDone,
@@ -23,9 +23,10 @@ from twisted.internet.error import (
 from twisted.internet.protocol import Factory
 from twisted.internet.ssl import Certificate
 from twisted.internet.task import deferLater
-from twisted.trial.unittest import SynchronousTestCase, TestCase
+from twisted.trial.unittest import SynchronousTestCase
 
 from tests.clients import connect, within
+from tests.loopback import LoopbackCase
 from tests.processes import freePort
 from tests.support import BINARY, closing, frame, text
 from tests.test_streamtransport import Stream, StreamCase
@@ -185,10 +186,8 @@ class FactoryTests(StreamCase):
         self.assertEqual(stream.losses, 0)
 
 
-class EndpointCase(TestCase):
+class EndpointCase(LoopbackCase):
     """A listening endpoint on loopback."""
-
-    timeout = 60
 
     async def listen(self, factory: Factory, **arguments: Any) -> str:
         """Listen, and give the URL.
@@ -263,16 +262,16 @@ class EndpointTests(EndpointCase):
         self.assertEqual((clientFactory.starts, clientFactory.stops), (1, 1))
         self.assertEqual((serverFactory.starts, serverFactory.stops), (1, 1))
 
-    def test_plain(self) -> Deferred[None]:
+    def test_plain(self) -> Any:
         """A stream goes there and back; both are told of a clean end, and both
         factories were started and stopped."""
-        return ensureDeferred(self._echoes(False))
+        return self.finish(self._echoes(False))
 
-    def test_tls(self) -> Deferred[None]:
+    def test_tls(self) -> Any:
         """The same over TLS."""
-        return ensureDeferred(self._echoes(True))
+        return self.finish(self._echoes(True))
 
-    def test_aborted(self) -> Deferred[None]:
+    def test_aborted(self) -> Any:
         """One side aborts: the other is told of a loss."""
 
         async def run() -> None:
@@ -284,9 +283,9 @@ class EndpointTests(EndpointCase):
             self.assertIsInstance(await serverLost, ConnectionLost)
             self.assertIsInstance(await clientLost, ConnectionLost)
 
-        return ensureDeferred(run())
+        return self.finish(run())
 
-    def test_base64(self) -> Deferred[None]:
+    def test_base64(self) -> Any:
         """A client that offers base64 only speaks it, if the server agrees."""
 
         async def run() -> None:
@@ -305,9 +304,9 @@ class EndpointTests(EndpointCase):
             self.assertEqual(client.received, [b"hello"])
             self.assertEqual(client.transport.webSocket.subprotocol, "base64")
 
-        return ensureDeferred(run())
+        return self.finish(run())
 
-    def test_otherClient(self) -> Deferred[None]:
+    def test_otherClient(self) -> Any:
         """A client of another make sees plain binary messages."""
 
         async def run() -> None:
@@ -324,7 +323,7 @@ class EndpointTests(EndpointCase):
             await client.whenLost()
             await serverLost
 
-        return ensureDeferred(run())
+        return self.finish(run())
 
     def test_defaults(self) -> None:
         """Without options there is no compression; with options they hold."""
@@ -355,7 +354,7 @@ class EndpointTests(EndpointCase):
 class ConnectingTests(EndpointCase):
     """When there is no connection."""
 
-    def test_refused(self) -> Deferred[None]:
+    def test_refused(self) -> Any:
         """The Deferred fails with why, and the factory is stopped."""
 
         async def run() -> None:
@@ -370,9 +369,9 @@ class ConnectingTests(EndpointCase):
             self.assertIsInstance(failed.exception.__cause__, ConnectionRefusedError)
             self.assertEqual((factory.starts, factory.stops), (2, 2))
 
-        return ensureDeferred(run())
+        return self.finish(run())
 
-    def test_noProtocol(self) -> Deferred[None]:
+    def test_noProtocol(self) -> Any:
         """A factory that gives none fails it with NoProtocol."""
 
         async def run() -> None:
@@ -384,9 +383,9 @@ class ConnectingTests(EndpointCase):
             self.assertEqual((factory.starts, factory.stops), (1, 1))
             self.assertIsInstance(await serverLost, ConnectionLost)
 
-        return ensureDeferred(run())
+        return self.finish(run())
 
-    def test_cancelled(self) -> Deferred[None]:
+    def test_cancelled(self) -> Any:
         """Cancelled, it stops the factory, once."""
 
         async def run() -> None:
@@ -403,9 +402,9 @@ class ConnectingTests(EndpointCase):
                 await connecting
             self.assertEqual((factory.starts, factory.stops), (1, 1))
 
-        return ensureDeferred(run())
+        return self.finish(run())
 
-    def test_cancelledWhenOpen(self) -> Deferred[None]:
+    def test_cancelledWhenOpen(self) -> Any:
         """Cancelled by the protocol itself, in ``connectionMade``, it ends the
         connection, and stops the factory once."""
 
@@ -426,9 +425,9 @@ class ConnectingTests(EndpointCase):
             await deferLater(reactor, 0)
             self.assertEqual((factory.starts, factory.stops), (1, 1))
 
-        return ensureDeferred(run())
+        return self.finish(run())
 
-    def test_clientService(self) -> Deferred[None]:
+    def test_clientService(self) -> Any:
         """``ClientService`` keeps a stream connected."""
 
         async def run() -> None:
@@ -453,7 +452,7 @@ class ConnectingTests(EndpointCase):
             for _, lost in servers:
                 self.assertIsInstance(await lost, ConnectionDone)
 
-        return ensureDeferred(run())
+        return self.finish(run())
 
 
 class _Never:

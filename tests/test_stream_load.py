@@ -5,36 +5,37 @@
 
 from __future__ import annotations
 
-from twisted.internet.defer import Deferred, ensureDeferred
-from twisted.trial.unittest import SkipTest, TestCase
+from typing import Any
+
+from twisted.internet.defer import ensureDeferred
+from twisted.trial.unittest import SkipTest
 
 from tests import stream_load
 from tests.clients import within
+from tests.loopback import LoopbackCase
 
 SIZE = 6 * stream_load.MIB
 
 
-class LoadTests(TestCase):
+class LoadTests(LoopbackCase):
     """Some MiB through each; ``python -m tests.stream_load`` sends 100."""
 
-    timeout = 120
-
-    def test_AMP(self) -> Deferred[None]:
+    def test_AMP(self) -> Any:
         """Calls of AMP come through, some at a time."""
-        return within(ensureDeferred(stream_load.throughAMP(SIZE)), 100)
+        return self.finish(within(ensureDeferred(stream_load.throughAMP(SIZE)), 100))
 
-    def test_perspectiveBroker(self) -> Deferred[None]:
+    def test_perspectiveBroker(self) -> Any:
         """So do those of Perspective Broker."""
-        return within(ensureDeferred(stream_load.throughPB(SIZE)), 100)
+        return self.finish(within(ensureDeferred(stream_load.throughPB(SIZE)), 100))
 
-    def test_SSH(self) -> Deferred[None]:
+    def test_SSH(self) -> Any:
         """A channel of SSH, with its own flow control on top."""
         why = stream_load.whyNoSSH()
         if why is not None:
             raise SkipTest(why)
-        return within(ensureDeferred(stream_load.throughSSH(SIZE)), 100)
+        return self.finish(within(ensureDeferred(stream_load.throughSSH(SIZE)), 100))
 
-    def test_HTTP(self) -> Deferred[None]:
+    def test_HTTP(self) -> Any:
         """``twisted.web``: a page that a pull producer writes, and a body that a push
         producer does, both as fast as the other side reads."""
-        return within(ensureDeferred(stream_load.throughHTTP(SIZE)), 100)
+        return self.finish(within(ensureDeferred(stream_load.throughHTTP(SIZE)), 100))

@@ -11,7 +11,6 @@ from dataclasses import fields
 from typing import Any
 
 from twisted.internet import reactor as _reactor
-from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.endpoints import (
     TCP4ServerEndpoint,
     UNIXServerEndpoint,
@@ -20,10 +19,11 @@ from twisted.internet.endpoints import (
 )
 from twisted.internet.error import ConnectionDone
 from twisted.internet.protocol import Factory
-from twisted.trial.unittest import SynchronousTestCase, TestCase
+from twisted.trial.unittest import SynchronousTestCase
 
 from tests.certificates import keyToPEM, makeCertificate, makeKey, toPEM
 from tests.clients import within
+from tests.loopback import LoopbackCase
 from tests.processes import removeDirectory
 from tests.test_stream import StartedFactory, echo, waiting
 from tests.test_streamtransport import Stream
@@ -309,10 +309,8 @@ class ClientStringTests(StringCase):
             self.assertNotIn("secret", said)
 
 
-class SpeakingTests(TestCase):
+class SpeakingTests(LoopbackCase):
     """Strings in use."""
-
-    timeout = 60
 
     async def _speak(self, scheme: str, more: str = "", clientMore: str = "") -> None:
         stream, serverLost = waiting(dataReceived=echo)
@@ -332,11 +330,11 @@ class SpeakingTests(TestCase):
         self.assertIsInstance(await serverLost, ConnectionDone)
         self.assertEqual(found.received, [b"hello"])
 
-    def test_plain(self) -> Deferred[None]:
+    def test_plain(self) -> Any:
         """Protocols that know nothing of WebSocket speak through it."""
-        return ensureDeferred(self._speak("ws"))
+        return self.finish(self._speak("ws"))
 
-    def test_tls(self) -> Deferred[None]:
+    def test_tls(self) -> Any:
         """The same over TLS, with a certificate that the client trusts."""
         directory = tempfile.mkdtemp(prefix="twisted_ws-")
         self.addCleanup(removeDirectory, directory)
@@ -344,6 +342,6 @@ class SpeakingTests(TestCase):
         key = makeKey()
         with open(path, "wb") as file:
             file.write(toPEM(makeCertificate("localhost", key)) + keyToPEM(key))
-        return ensureDeferred(
+        return self.finish(
             self._speak("wss", f":certificate={path}", f":trustRoots={path}")
         )
