@@ -6,6 +6,8 @@ than the other side reads."""
 
 from __future__ import annotations
 
+import os
+import tempfile
 from base64 import b64encode
 from collections.abc import Callable
 from typing import Any
@@ -26,7 +28,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.clients import Client, connect, connectRaw, within
 from tests.loopback import LoopbackCase
-from tests.processes import freePort
+from tests.processes import freePort, removeDirectory
 from tests.support import logged
 from tests.test_stream import StartedFactory, echo, waiting
 from tests.test_streamtransport import Stream
@@ -358,7 +360,9 @@ class RefusalTests(BridgeCase):
         async def run() -> None:
             stream, lost = waiting(dataReceived=echo)
             number = await self.target(stream)
-            path = self.mktemp()
+            directory = tempfile.mkdtemp(prefix="twisted_ws-")
+            self.addCleanup(removeDirectory, directory)
+            path = os.path.join(directory, "targets")
             with open(path, "w") as file:
                 file.write(f"tok/en: 127.0.0.1:{number}\n")
             port = await self.bridge(Targets(reactor, path))
