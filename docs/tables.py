@@ -20,6 +20,7 @@ from docs.features import FEATURES
 from tests.test_layers import PROGRAMS, PURE, TWISTED
 from twisted_ws import tap
 from twisted_ws.arguments import makeParser
+from twisted_ws.bridgeoptions import BridgeOptions
 from twisted_ws.clientoptions import ClientOptions
 from twisted_ws.closing import CloseCode, describeCode, isLegalOnWire
 from twisted_ws.deflate import mostCompressed
@@ -204,7 +205,10 @@ def flagList() -> Iterator[str]:
     """Every option of ``twistd websocket``."""
     options: Any = tap.Options
     described = []
-    for name, short, default, text, *_ in options.optParameters:
+    for name, short, default, text, *_ in (
+        *options.optParameters,
+        *BridgeOptions.optParameters,
+    ):
         shown = "" if default is None else f" [default: {default:g}]"
         described.append((name, short, " *VALUE*", text + shown))
     for name, short, text in options.optFlags:

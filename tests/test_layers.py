@@ -41,8 +41,9 @@ TWISTED = (
     "tls",
     "clienttls",
     "proxies",
-    "liveness",
+    "eager",
     "sending",
+    "liveness",
     "outgoing",
     "protocol",
     "deciding",
@@ -57,9 +58,15 @@ TWISTED = (
     "client",
     "clientservice",
     "reconnection",
+    "streamtransport",
+    "stream",
+    "targets",
+    "bridge",
 )
 PROGRAMS = (
+    "strings",
     "service",
+    "bridgeoptions",
     "tap",
     "recorder",
     "memory",
@@ -102,6 +109,16 @@ PACKAGE = "twisted_ws"
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / PACKAGE
 PLUGIN = ROOT / "twisted" / "plugins" / "twisted_ws_plugin.py"
+
+# What the plugin may import when it is loaded.
+PLUGIN_IMPORTS = {
+    "__future__",
+    "typing",
+    "twisted.application.service",
+    "twisted.internet.interfaces",
+    "twisted.plugin",
+    "zope.interface",
+}
 
 _IMPORTERS = frozenset({"__import__", "import_module", "namedAny", "namedModule"})
 
@@ -238,18 +255,48 @@ class OrderTests(SynchronousTestCase):
 class PluginTests(SynchronousTestCase):
     """The file that Twisted's plugin system imports."""
 
-    def test_importsNothingOfOurs(self) -> None:
-        """It imports nothing of the package, as every ``twistd`` command imports it."""
-        for name in importsOf(PLUGIN.read_text(encoding="utf-8")):
-            self.assertNotEqual(name.partition(".")[0], PACKAGE, name)
+    def test_importsLittle(self) -> None:
+        """When it is loaded, as by every ``twistd`` command, it imports nothing of the
+        package, and of Twisted what is loaded then anyway. Only what is called when an
+        endpoint string is used imports the module for that."""
+        source = PLUGIN.read_text(encoding="utf-8")
+        atOnce: set[str] = set()
+        for node in ast.parse(source).body:
+            if isinstance(node, (ast.Import, ast.ImportFrom)):
+                atOnce |= {
+                    name.rpartition(".")[0] for name in importsOf(ast.unparse(node))
+                }
+        self.assertEqual(atOnce, PLUGIN_IMPORTS)
+        later = {name.rpartition(".")[0] for name in importsOf(source)} - atOnce
+        self.assertEqual(later, {f"{PACKAGE}.strings"})
 
     def test_loadsNothingOfOurs(self) -> None:
-        """Once it is loaded, the package still is not."""
+        """Once it is loaded, and asked for its prefixes, the package still is not, nor
+        is a reactor, TLS or a web server."""
         found = runFresh(
-            "from twisted.plugins import twisted_ws_plugin\n"
-            "print(twisted_ws_plugin.websocket.tapname, 'twisted_ws' in sys.modules)"
+            "from twisted.plugins import twisted_ws_plugin as plugin\n"
+            "heavy = ('twisted_ws', 'twisted.internet.reactor', 'OpenSSL', "
+            "'twisted.web.http')\n"
+            "print(plugin.websocket.tapname, plugin.ws.prefix, plugin.wss.prefix,\n"
+            "      [name for name in heavy if name in sys.modules])"
         )
-        self.assertEqual(found, "websocket False")
+        self.assertEqual(found, "websocket ws wss []")
+
+    def test_foundByPrefix(self) -> None:
+        """Twisted finds it for strings with its prefixes, and the package is loaded
+        then."""
+        found = runFresh(
+            "from twisted.internet import endpoints, task\n"
+            "clock = task.Clock()\n"
+            "server = endpoints.serverFromString(clock, 'ws:tcp:8080')\n"
+            "client = endpoints.clientFromString(clock, 'WS:localhost')\n"
+            "print(type(server).__name__, type(client).__name__)\n"
+            "print('twisted_ws' in sys.modules)"
+        )
+        self.assertEqual(
+            found.split(),
+            ["WebSocketStreamServerEndpoint", "WebSocketStreamClientEndpoint", "True"],
+        )
 
     def test_noPackages(self) -> None:
         """The folders around it are no packages, which would hide Twisted itself."""

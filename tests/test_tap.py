@@ -36,6 +36,7 @@ from twisted.web.server import Site
 from tests.certificates import keyToPEM, makeCertificate, makeKey, toPEM
 from tests.processes import removeDirectory
 from twisted_ws import tap
+from twisted_ws.bridge import Bridge, ForwardingFactory
 from twisted_ws.errors import HandshakeRejected
 from twisted_ws.factory import WebSocketServerFactory
 from twisted_ws.handshake import Request
@@ -119,6 +120,22 @@ class OptionsCase(SynchronousTestCase):
         message = self.refused(*arguments)
         for part in parts:
             self.assertIn(part, message)
+
+
+class BridgeTests(OptionsCase):
+    """That bridges are made; :mod:`tests.test_bridgeoptions` has the rest."""
+
+    def test_kinds(self) -> None:
+        """``--bridge`` makes a server without a page, ``--connect`` something else that
+        listens, on loopback."""
+        options = parse("--bridge", "localhost:5900")
+        self.assertIsInstance(options["factory"].application, Bridge)
+        self.assertIsNone(options["factory"].site)
+        options = parse("--bridge", "localhost:5900", "--web", self.directory)
+        self.assertIsInstance(options["factory"].site.resource, StaticFiles)
+        options = parse("--connect", "ws://localhost/")
+        self.assertIsInstance(options["factory"], ForwardingFactory)
+        self.assertEqual(options["endpoints"][0]._interface, "127.0.0.1")
 
 
 class FieldTests(OptionsCase):

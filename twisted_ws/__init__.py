@@ -40,6 +40,11 @@ from .reconnection import Backoff, isWorthRetrying, reconnecting
 from .resource import WebSocketResource
 from .routes import Route, Routes
 from .service import WebSocketService
+from .stream import (
+    StreamFactory,
+    WebSocketStreamClientEndpoint,
+    WebSocketStreamServerEndpoint,
+)
 from .tls import TLSServerEndpoint, loadContext, selfSignedContext
 from .websocket import HandlerProtocol, WebSocket
 
@@ -73,6 +78,7 @@ __all__ = [
     "Routes",
     "ServerOptions",
     "SlowPolicy",
+    "StreamFactory",
     "TLSConfigurationError",
     "TLSFailed",
     "TLSServerEndpoint",
@@ -85,6 +91,8 @@ __all__ = [
     "WebSocketResource",
     "WebSocketServerFactory",
     "WebSocketService",
+    "WebSocketStreamClientEndpoint",
+    "WebSocketStreamServerEndpoint",
     "WebSocketTransport",
     "broadcast",
     "connect",

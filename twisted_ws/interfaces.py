@@ -13,13 +13,14 @@ from typing import Any, Protocol, TypeAlias
 
 from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.error import ConnectionDone, ConnectionLost
-from twisted.internet.interfaces import IAddress, IPushProducer
+from twisted.internet.interfaces import IAddress, IPushProducer, IReactorTime
 from twisted.python.failure import Failure
 
 from .deflate import PreparedMessage
 from .errors import ConnectionClosed
 from .handshake import Request
 from .headers import ResponseHead
+from .options import Options
 
 __all__ = [
     "ClosedCleanly",
@@ -86,6 +87,26 @@ class WebSocketTransport(Protocol):
     @property
     def extensions(self) -> tuple[str, ...]:
         """The extensions that were agreed, as the 101 named them."""
+
+    @property
+    def options(self) -> Options:
+        """The limits and times that hold for the connection."""
+
+    @property
+    def clock(self) -> IReactorTime:
+        """The reactor, or the ``Clock`` of a test."""
+
+    @property
+    def lastReceived(self) -> float:
+        """When bytes last came from the peer, in seconds of the :attr:`clock`; 0 if
+        none came since the opening handshake. All that one segment brought has the same
+        time."""
+
+    pausesWhenCongested: bool
+    """Whether nothing is read from the peer while :attr:`isCongested` is true, so that
+    one who asks and does not read the answers stops itself. True, until the application
+    sets it to False: where the two directions have nothing to do with each other, and
+    both ends may have much to send at once, each would wait for the other to read."""
 
     @property
     def isClosing(self) -> bool:
@@ -190,6 +211,12 @@ class WebSocketTransport(Protocol):
 
     def detachProducer(self) -> None:
         """As :meth:`unregisterProducer`: ``twisted.web.websocket``'s name."""
+
+    def writeEagerly(self) -> None:
+        """Have what is sent handed to the system at once from now on, in place of in
+        the reactor's next turn, where the connection is one of plain TCP. Good for one
+        message at a time, as it spares a turn; with many of them in one turn each costs
+        a system call, but for those that answer what came in one segment."""
 
     def whenDrained(self) -> Deferred[None]:
         """Give a Deferred that fires when what was sent has left this process, as far

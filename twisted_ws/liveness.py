@@ -14,6 +14,7 @@ from twisted.python.failure import Failure
 from .connection import Connection, Event
 from .errors import ConnectionFailed, PeerSilent, PolicyViolation
 from .options import Options
+from .sending import SendBuffer
 from .timers import Deadlines
 
 __all__ = ["Liveness"]
@@ -28,6 +29,7 @@ class Liveness:
     _clock: IReactorTime
     _deadlines: Deadlines
     _connection: Connection | None = None
+    _sending: SendBuffer
     _opened = False
     _lost: Failure | None = None
     _readingPaused = False
@@ -94,7 +96,8 @@ class Liveness:
                 return self._endBy
             self._abort()
             return None
-        if self._readingPaused:
+        if self._readingPaused or (self._opened and self._sending.isFull):
+            # A peer that does not read, for which it may have reasons, finds no ping.
             self._heardAgain(now)
         error = self._overdueMessage(now) or self._silence(now)
         if error is not None:

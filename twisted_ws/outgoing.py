@@ -30,6 +30,7 @@ class Outgoing:
     request: Request
     response: ResponseHead | None = None
     _clock: IReactorTime
+    _lastReceived = 0.0
     _connection: Connection | None = None
     _sending: SendBuffer
     _lastPing: tuple[bytes, float] | None = None
@@ -60,6 +61,16 @@ class Outgoing:
         self._sending.write(frame)
 
     @property
+    def clock(self) -> IReactorTime:
+        """See :class:`twisted_ws.interfaces.WebSocketTransport`."""
+        return self._clock
+
+    @property
+    def lastReceived(self) -> float:
+        """See :class:`twisted_ws.interfaces.WebSocketTransport`."""
+        return self._lastReceived
+
+    @property
     def isClosing(self) -> bool:
         """See :class:`twisted_ws.interfaces.WebSocketTransport`."""
         connection = self._connection
@@ -84,6 +95,10 @@ class Outgoing:
     def subprotocol(self) -> str | None:
         """See :class:`twisted_ws.interfaces.WebSocketTransport`."""
         return self.request.subprotocol
+
+    def writeEagerly(self) -> None:
+        """See :class:`twisted_ws.interfaces.WebSocketTransport`."""
+        self._sending.writeEagerly()
 
     def whenDrained(self) -> Deferred[None]:
         """See :class:`twisted_ws.interfaces.WebSocketTransport`."""

@@ -80,6 +80,8 @@ class WireProtocol(Outgoing, Liveness, Production, LineReceiver):
     :param deadlines: where deadlines are kept
     """
 
+    pausesWhenCongested = True
+
     # Most of these are never set on most connections: a class attribute costs nothing.
     _application: Any = None
     _pendingBytes = b""
@@ -174,7 +176,7 @@ class WireProtocol(Outgoing, Liveness, Production, LineReceiver):
             self._goOn()
         if self._owesReading:
             self._owesReading = False
-            if self._sending.isFull:
+            if self._sending.isFull and self.pausesWhenCongested:
                 self._pause(Pause.SENDING)
 
     def _hold(self, events: list[Event], size: int) -> None:
@@ -386,7 +388,7 @@ class WireProtocol(Outgoing, Liveness, Production, LineReceiver):
 
     def sendBufferFilled(self) -> None:
         """The peer reads slower than it is sent to."""
-        if not self._owesReading:
+        if self.pausesWhenCongested and not self._owesReading:
             self._pause(Pause.SENDING)
         self._pauseProducer()
         self._callHook("sendBufferFull")

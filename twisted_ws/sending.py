@@ -26,7 +26,15 @@ from twisted.internet.interfaces import (
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-__all__ = ["Production", "PullToPush", "SendBuffer", "SendListener"]
+from .eager import eagerWrite
+
+__all__ = [
+    "TRANSPORT_BUFFER",
+    "Production",
+    "PullToPush",
+    "SendBuffer",
+    "SendListener",
+]
 
 TRANSPORT_BUFFER = 64 * 1024
 """Bytes that a Twisted transport keeps before it pauses its producer."""
@@ -76,6 +84,7 @@ class SendBuffer:
         "_queuedSize",
         "_started",
         "_transport",
+        "_write",
         "isFull",
     )
 
@@ -87,6 +96,7 @@ class SendBuffer:
         listener: SendListener,
     ) -> None:
         self._transport = transport
+        self._write: Callable[[bytes], object] = transport.write
         self._highWaterMark = highWaterMark
         self._maxSendBuffer = maxSendBuffer
         self._listener = listener
@@ -118,6 +128,10 @@ class SendBuffer:
         self._started = True
         self._transport.registerProducer(self, True)  # type: ignore[attr-defined]
         self._transport.write(head)
+
+    def writeEagerly(self) -> None:
+        """Write at once from now on, as far as the socket takes it."""
+        self._write = eagerWrite(self._transport)
 
     def cork(self) -> None:
         """Gather from now on; calls nest."""
@@ -209,7 +223,7 @@ class SendBuffer:
     def _pass(self, data: bytes) -> None:
         """Hand on to the transport, or keep while that has enough."""
         if not self._congested:
-            self._transport.write(data)
+            self._write(data)
             if self._congested:
                 # Paused within write(): what it holds is at least this.
                 self._below = max(TRANSPORT_BUFFER, len(data))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Sequence, Sized
+from typing import Any, Protocol, cast
 
 from twisted.application.service import Service
 from twisted.internet.defer import (
@@ -22,15 +22,20 @@ from twisted.internet.interfaces import (
     IListeningPort,
     IProtocolFactory,
     IReactorSocket,
+    IReactorTime,
     IStreamServerEndpoint,
 )
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from .factory import WebSocketServerFactory
-
-__all__ = ["CannotStart", "IPv6Endpoint", "WebSocketService", "tcpEndpoints"]
+__all__ = [
+    "CannotStart",
+    "IPv6Endpoint",
+    "Served",
+    "WebSocketService",
+    "tcpEndpoints",
+]
 
 _log = Logger()
 
@@ -116,6 +121,26 @@ def tcpEndpoints(
     return endpoints
 
 
+class Served(Protocol):
+    """A factory that can say goodbye, as
+    :class:`~twisted_ws.factory.WebSocketServerFactory` does and
+    :class:`~twisted_ws.bridge.ForwardingFactory`."""
+
+    @property
+    def connections(self) -> Sized:
+        """All connections."""
+
+    @property
+    def clock(self) -> IReactorTime:
+        """The reactor."""
+
+    def closeConnections(self) -> Deferred[None]:
+        """Close all connections; fires when none is left."""
+
+    def abortConnections(self) -> Deferred[None]:
+        """End all connections at once; fires when none is left."""
+
+
 class WebSocketService(Service):
     """Listens on endpoints with one factory; when stopped, says goodbye first.
 
@@ -128,7 +153,7 @@ class WebSocketService(Service):
     def __init__(
         self,
         endpoints: Sequence[IStreamServerEndpoint],
-        factory: WebSocketServerFactory,
+        factory: Served,
         drain: float = 10.0,
     ) -> None:
         self._endpoints = endpoints
@@ -145,7 +170,7 @@ class WebSocketService(Service):
         """
         super().privilegedStartService()  # type: ignore[no-untyped-call]
         for endpoint in self._endpoints:
-            listening = endpoint.listen(self.factory)
+            listening = endpoint.listen(cast(Any, self.factory))
             failures: list[Failure] = []
             listening.addCallbacks(self._listens, failures.append)
             self._listening.append(listening)

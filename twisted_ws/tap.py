@@ -16,6 +16,8 @@ from twisted.internet.interfaces import IStreamServerEndpoint
 from twisted.logger import Logger
 from twisted.python import reflect, usage
 
+from .bridge import ForwardingFactory
+from .bridgeoptions import BridgeOptions, bridgeFactory, forwardingFactory
 from .errors import InvalidOption, TLSConfigurationError
 from .factory import WebSocketServerFactory
 from .interfaces import WebSocketProtocol
@@ -146,7 +148,7 @@ def _fieldFlags() -> list[list[Any]]:
     ]
 
 
-class Options(usage.Options):
+class Options(BridgeOptions):
     """The options of ``twistd websocket``."""
 
     synopsis = "[options]"
@@ -282,22 +284,30 @@ class Options(usage.Options):
             raise usage.UsageError(f"--path: {path!r} has a query or fragment")
         if self["web"] is not None and not os.path.isdir(self["web"]):
             raise usage.UsageError(f"--web: {self['web']} is not a directory")
+        self.checkBridge()
         self["factory"] = self._makeFactory()
         self["context"] = self._makeContext()
         self["endpoints"] = self._makeEndpoints()
 
-    def _makeFactory(self) -> WebSocketServerFactory:
+    def _makeFactory(self) -> WebSocketServerFactory | ForwardingFactory:
+        # Only now: twistd has installed the reactor that --reactor names.
+        from twisted.internet import reactor
+
         path = self["path"]
-        if self["route"]:
-            factory: WebSocketServerFactory = self._makeRoutes()
-        else:
-            factory = loadApplication(self["protocol"])
-        if path is not None and isinstance(factory, Routes):
-            raise usage.UsageError(
-                "--path: does not go with routes, which have paths of their own; give "
-                "another --route"
-            )
         try:
+            if self["connect"] is not None:
+                return forwardingFactory(self, reactor, self._givenFields())
+            if self.bridges:
+                factory = bridgeFactory(self, reactor)
+            elif self["route"]:
+                factory = self._makeRoutes()
+            else:
+                factory = loadApplication(self["protocol"])
+            if path is not None and isinstance(factory, Routes):
+                raise usage.UsageError(
+                    "--path: does not go with routes, which have paths of their own; "
+                    "give another --route"
+                )
             # The application's own factory serves, not another one that asks it: it may
             # override more than one method, and knows its connections.
             factory.changeOptions(**self._givenFields())
@@ -307,7 +317,7 @@ class Options(usage.Options):
         factory.path = path = factory.path if path is None else path
         if self["web"] is not None:
             factory.site = fileSite(os.path.abspath(self["web"]))
-        elif factory.site is None:
+        elif factory.site is None and not self.bridges:
             if isinstance(factory, Routes):
                 path = factory.patterns[0] if factory.patterns else None
             echoes = not self["route"] and self["protocol"] is None
@@ -382,7 +392,9 @@ class Options(usage.Options):
                 ) from None
         if not endpoints:
             port = 8080 if self["port"] is None else self["port"]
-            endpoints = tcpEndpoints(reactor, port, self["interface"] or "")
+            # Into a tunnel not everybody on the network is meant to come.
+            default = "" if self["connect"] is None else "127.0.0.1"
+            endpoints = tcpEndpoints(reactor, port, self["interface"] or default)
         context = self["context"]
         if context is None:
             return endpoints
