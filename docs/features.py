@@ -96,6 +96,7 @@ FEATURES = (
         "status, headers, body",
     ),
     Feature("resource", "A resource for ``twisted.web``", "yes", "yes", "no", "yes"),
+    Feature("streams", "Any stream protocol over WebSocket", "yes", "no", "no", "yes"),
     Feature("proxies", "A client can use proxies", "yes", "no", "yes", "yes"),
     Feature("prepared", "One message for many, framed once", "yes", "no", "no", "yes"),
     Feature(

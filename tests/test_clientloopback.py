@@ -240,6 +240,22 @@ async def test_tls(directory: str) -> None:
 
 
 @pytest_twisted.ensureDeferred
+async def test_muchAtOnce() -> None:
+    """A client that sends much at once gets all answers of a server that stops reading
+    until its answers are read: the two do not wait for each other."""
+    async with listening(loopback(), WebSocketServerFactory(Echo)) as port:
+        url = f"ws://127.0.0.1:{port.getHost().port}/"
+        options = ClientOptions(compression="none")
+        async with await within(connect(reactor, url, options)) as webSocket:
+            # Several times what the buffers of two kernels and two transports hold.
+            for number in range(400):
+                webSocket.transport.sendBytesMessage(bytes((number % 256,)) * 40_000)
+            for number in range(400):
+                message = await within(webSocket.receive())
+                assert message == bytes((number % 256,)) * 40_000
+
+
+@pytest_twisted.ensureDeferred
 async def test_withoutALPN(directory: str) -> None:
     """A server that ends TLS when a client offers ALPN, as those do that are made with
     Twisted's own ``CertificateOptions``, is connected to."""

@@ -366,6 +366,18 @@ def test_resource() -> None:
 
 
 @needsAll
+def test_streams() -> None:
+    """There is something that makes a transport for other protocols of a connection."""
+    found = (
+        hasattr(autobahn, "WrappingWebSocketServerFactory"),
+        any("rapping" in name or "Stream" in name for name in dir(web)),
+        any("Stream" in name for name in dir(websockets)),
+        hasattr(twisted_ws, "StreamFactory"),
+    )
+    row("streams", *yesNo(*found))
+
+
+@needsAll
 def test_proxies() -> None:
     """There is a parameter for one."""
     functions = (

@@ -66,6 +66,9 @@ class ClientProtocol(WireProtocol):
     """
 
     options: ClientOptions
+    # A server stops reading from whom it cannot send to. With a client that does so as
+    # well, each would wait for the other: to send much to an echo is enough.
+    pausesWhenCongested = False
 
     # Not CRLF, so that a line that ends in a bare LF is seen at once.
     delimiter = b"\n"

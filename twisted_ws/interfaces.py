@@ -104,9 +104,10 @@ class WebSocketTransport(Protocol):
 
     pausesWhenCongested: bool
     """Whether nothing is read from the peer while :attr:`isCongested` is true, so that
-    one who asks and does not read the answers stops itself. True, until the application
-    sets it to False: where the two directions have nothing to do with each other, and
-    both ends may have much to send at once, each would wait for the other to read."""
+    one who asks and does not read the answers stops itself. True on a server, False on
+    a client: if both did so, each could wait for the other to read. The application may
+    set it, to False on a server whose two directions have nothing to do with each
+    other."""
 
     @property
     def isClosing(self) -> bool:

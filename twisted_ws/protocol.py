@@ -551,10 +551,7 @@ class WireProtocol(Outgoing, Liveness, Production, LineReceiver):
 
     def _decodeRest(self, connection: Connection) -> None:
         """Look for the peer's Close frame in what was read and is still to be decoded,
-        as far as :meth:`_awaitsClose` would.
-
-        :param connection: the state
-        """
+        as far as :meth:`_awaitsClose` would."""
         most = self.options.maxMessageSize
         while connection.hasMore and not self._deaf and self._held <= most:
             self._keep(connection.receive(b""), 0)
