@@ -296,12 +296,14 @@ class Conversation(WebSocketProtocol):
             self._connecting.cancel()
 
     def interrupt(self, number: int) -> None:
-        """A signal wants the program to end: close, at the second one at once.
+        """A signal wants the program to end: close, or at once if it is closing.
 
         :param number: the signal's
         """
+        isEnding = self._signal is not None or self._sentCode is not None
         if self._signal is None:
             self._signal = number
+        if not isEnding:
             self._end(CloseCode.GOING_AWAY)
         else:
             if self._isOpen:
