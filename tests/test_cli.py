@@ -758,7 +758,7 @@ async def test_commands() -> None:
             ("/", r"there is no /; see /help"),
             ("/\x16 x", r"there is no /x; see /help"),
             ("/nothing", r"there is no /nothing; see /help"),
-            ("/close x", r"/close: invalid literal"),
+            ("/close x", r"/close takes a code such as 1000"),
             ("/close 1005", r"/close: close code 1005 may not be sent"),
             (f"/close 1000 {'x' * 124}", r"/close: close reason is 124 bytes"),
         ):

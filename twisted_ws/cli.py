@@ -243,6 +243,9 @@ class Conversation(WebSocketProtocol):
         return None
 
     def _closeWith(self, code: str = "1000", reason: str = "") -> None:
+        if not (code.isascii() and code.isdigit()):
+            self._notice("/close takes a code such as 1000, and a reason")
+            return
         try:
             self._close(int(code), reason)
         except ValueError as error:
