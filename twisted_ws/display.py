@@ -1,8 +1,9 @@
 """How what comes looks on a terminal: escaped, measured, dumped, cut.
 
 Everything here gives whole lines that hold nothing a terminal would obey, whatever the
-peer has sent: line ends become lines of their own, indented so that none can pass for
-the head of another message, and all else that is not printable is escaped.
+peer has sent: line ends become lines of their own, indented so that none begins as the
+head of another message does, and all else that is not printable is escaped. Where a
+long line goes on is left to the terminal, so that it is copied as one.
 """
 
 from __future__ import annotations
