@@ -26,6 +26,7 @@ import pytest_twisted  # type: ignore[import-untyped]
 from cryptography.hazmat.primitives.serialization import Encoding
 from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.endpoints import TCP4ServerEndpoint
+from twisted.internet.task import deferLater
 from twisted.internet.testing import MemoryReactorClock
 from twisted.internet.threads import deferToThread
 from twisted.python.failure import Failure
@@ -644,12 +645,27 @@ async def test_secondSignal() -> None:
                 lambda: not any("tcp.Client" in repr(e) for e in reactor.getReaders()),
                 "the end of the client's connection",
             )
-            for _ in range(2):
-                signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
             assert (await within(found.status)) == 130
         os.close(reader)
         os.close(writer)
         server.teachers[0].transport.resumeProducing()
+
+
+@pytest_twisted.ensureDeferred
+async def test_signalWhileClosing() -> None:
+    """One is enough where the connection is closing already and the server does not
+    answer."""
+    async with school() as server:
+        settings = Settings(server.url, ClientOptions(closeTimeout=600), wait=0.2)
+        with Talk(settings) as found:
+            await until(lambda: server.teachers, "a connection")
+            server.teacher.transport.pauseProducing()
+            await deferLater(reactor, 0.5)
+            assert not found.status.called
+            signal.raise_signal(signal.SIGINT)
+            assert (await within(found.status)) == 130
+        server.teacher.transport.resumeProducing()
 
 
 @pytest_twisted.ensureDeferred
@@ -742,7 +758,7 @@ async def test_commands() -> None:
             ("/", r"there is no /; see /help"),
             ("/\x16 x", r"there is no /x; see /help"),
             ("/nothing", r"there is no /nothing; see /help"),
-            ("/close x", r"/close: invalid literal"),
+            ("/close x", r"/close takes a code such as 1000"),
             ("/close 1005", r"/close: close code 1005 may not be sent"),
             (f"/close 1000 {'x' * 124}", r"/close: close reason is 124 bytes"),
         ):

@@ -119,6 +119,12 @@ class JSONTests(SynchronousTestCase):
         self.assertLess(len(found), 60_000)
         self.assertEqual(max(map(len, found.split("\n"))), 80 + 2)
 
+    def test_growth(self) -> None:
+        """A message that would become far longer than it is stays as it is."""
+        rows = ",".join(["[" * 30 + "1" + "]" * 30] * 5000)
+        self.assertIsNone(prettyJSON(f"[{rows}]"))
+        self.assertIsNotNone(prettyJSON(json.dumps([1] * 100_000)))
+
     @given(_values, st.sampled_from([None, 1]))
     def test_same(self, value: object, indent: int | None) -> None:
         """It means the same as before."""

@@ -1017,7 +1017,22 @@ class OpenTests(WebTestCase):
         self.assertTrue(decision.called)
         self.assertEqual(closed, [])
         opened.send(closing(1001))
+        server.advance(0)
         self.assertEqual(closed, [None])
+
+    def test_T04_refused(self) -> None:
+        """Nobody is told that all connections have ended before the reactor had a turn
+        to write what those get that are being decided on."""
+        server = self.web(lambda _: Deferred())
+        pending = server.open()
+        closed = firedWith(server.factory.closeConnections())
+        self.assertEqual(closed, [])
+        pending.pump()
+        self.assertEqual(pending.response.status, 503)
+        self.assertFalse(pending.isConnected)
+        server.advance(0)
+        self.assertEqual(closed, [None])
+        self.assertEqual(server.factory.connections, set())
 
     def test_T04_abort(self) -> None:
         """abortConnections ends them at once, in whatever state."""

@@ -243,6 +243,9 @@ class Conversation(WebSocketProtocol):
         return None
 
     def _closeWith(self, code: str = "1000", reason: str = "") -> None:
+        if not (code.isascii() and code.isdigit()):
+            self._notice("/close takes a code such as 1000, and a reason")
+            return
         try:
             self._close(int(code), reason)
         except ValueError as error:
@@ -296,12 +299,14 @@ class Conversation(WebSocketProtocol):
             self._connecting.cancel()
 
     def interrupt(self, number: int) -> None:
-        """A signal wants the program to end: close, at the second one at once.
+        """A signal wants the program to end: close, or at once if it is closing.
 
         :param number: the signal's
         """
+        isEnding = self._signal is not None or self._sentCode is not None
         if self._signal is None:
             self._signal = number
+        if not isEnding:
             self._end(CloseCode.GOING_AWAY)
         else:
             if self._isOpen:

@@ -1,8 +1,9 @@
 """How what comes looks on a terminal: escaped, measured, dumped, cut.
 
 Everything here gives whole lines that hold nothing a terminal would obey, whatever the
-peer has sent: line ends become lines of their own, indented so that none can pass for
-the head of another message, and all else that is not printable is escaped.
+peer has sent: line ends become lines of their own, indented so that none begins as the
+head of another message does, and all else that is not printable is escaped. Where a
+long line goes on is left to the terminal, so that it is copied as one.
 """
 
 from __future__ import annotations
@@ -34,6 +35,10 @@ _INLINE = 16
 """Bytes of a binary message that are shown beside its head."""
 _DEEPEST = 40
 """Levels of JSON that are indented; more would multiply a message's size."""
+_GROWTH = 8
+"""How many times as long as it was JSON may be when it is broken into lines."""
+_SMALL = 64 * 1024
+"""Characters that it may have then in any case."""
 _BODY_LINES = 20
 """Lines of a refusal's body that are shown."""
 _TELLING = ("Location", "WWW-Authenticate", "Proxy-Authenticate", "Retry-After")
@@ -67,7 +72,7 @@ def prettyJSON(text: str) -> str | None:
     were written, also where a program would read two of them as the same.
 
     :param text: perhaps JSON
-    :returns: None if it is none
+    :returns: None if it is none, or would become far longer than it is
     """
     try:
         json.loads(text)
@@ -76,16 +81,21 @@ def prettyJSON(text: str) -> str | None:
     pieces: list[str] = []
     depth = 0
     last = ""
+    room = max(_GROWTH * len(text), _SMALL)
     for token in _TOKEN.findall(text):
+        gap = ""
         if token in ("}", "]"):
             depth -= 1
             if last not in ("{", "["):
-                pieces.append(_newLine(depth))
+                gap = _newLine(depth)
         elif last in ("{", "[", ","):
-            pieces.append(_newLine(depth))
+            gap = _newLine(depth)
         elif last == ":":
-            pieces.append(" ")
-        pieces.append(token)
+            gap = " "
+        room -= len(gap) + len(token)
+        if room < 0:
+            return None
+        pieces += (gap, token)
         if token in ("{", "["):
             depth += 1
         last = token

@@ -186,6 +186,7 @@ class ResourceProtocol(DecidingProtocol):
 
     # The head has been read already.
     line_mode = 0
+    _leaving = False
 
     def __init__(
         self, factory: WebSocketServerFactory, webRequest: Any, channel: _Channel
@@ -264,7 +265,21 @@ class ResourceProtocol(DecidingProtocol):
             self._channel.closeAfterResponse()
         _respond(self._webRequest, rejection, closing)
         # For the application this is the end, however long the other connection lasts.
-        super().connectionLost(connectionDone)
+        if self._leaving:
+            # Whoever waits for that stops the reactor, which writes the response before
+            # a later turn.
+            self._clock.callLater(0, super().connectionLost, connectionDone)
+        else:
+            super().connectionLost(connectionDone)
+
+    def shutDown(self, code: int, reason: str) -> None:
+        """The server is going away: close, however far the connection has come.
+
+        :param code: for the Close frame
+        :param reason: for the Close frame
+        """
+        self._leaving = True
+        super().shutDown(code, reason)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The transport is gone.
