@@ -33,7 +33,7 @@ nitpicky = True
 nitpick_ignore_regex = [
     (r"py:.*", r"twisted_ws\.\w+\._\w+"),
     (r"py:.*", r"(?!twisted_ws\b).*"),
-    (r"py:.*", r"twisted_ws\.(connection|deciding|server|timers|protocol)\..*"),
+    (r"py:.*", r"twisted_ws\.(connection|events|deciding|server|timers|protocol)\..*"),
     # Documented as parts of twisted_ws.testing, where they are imported from.
     (r"py:.*", r"twisted_ws\.(memory|recorder|peerbytes|adversary|attacks)\..*"),
 ]

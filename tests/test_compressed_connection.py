@@ -456,6 +456,37 @@ class SliceTests(SynchronousTestCase):
                 events += receiveAll(connection, behind[cut:])
                 self.assertEqual(events, [bytes(INFLATED_PER_RECEIVE), WORDS], cut)
 
+    def test_closeAhead(self) -> None:
+        """A Close frame behind a slice is found when TCP ends, in frames that wait and
+        in bytes that came after them, and what is before it still comes."""
+        large = frame(ZBINARY, Sender(9)(bytes(INFLATED_PER_RECEIVE)))
+        close = frame(0x88, b"\x03\xe9bye")
+        plain = frame(TEXT, b"between")
+        for first, late in (
+            (plain + close, b""),
+            (plain, close),
+            (plain[:5], plain[5:] + close),
+            (plain[:8], plain[8:] + close),
+        ):
+            connection = make()
+            events = connection.receive(large + first)
+            self.assertTrue(connection.hasMore)
+            if late:
+                events += connection.receive(late)
+            connection.lose()
+            if connection.hasMore:
+                self.assertEqual(connection.outcome, (1001, "bye"))
+            while connection.hasMore:
+                events += connection.receive(b"")
+            self.assertEqual(
+                events,
+                [
+                    bytes(INFLATED_PER_RECEIVE),
+                    "between",
+                    CloseReceived(1001, "bye"),
+                ],
+            )
+
     def test_errorBehindSlice(self) -> None:
         """An error is told behind the messages before it."""
         large = frame(ZBINARY, Sender(9)(bytes(INFLATED_PER_RECEIVE)))

@@ -301,6 +301,30 @@ class StateTests(SynchronousTestCase):
         assert events[0] == "x"
         assert connection.sendText("y") == sentBy(Role.SERVER, TEXT, b"y")
 
+    def test_closeAhead(self) -> None:
+        """A Close frame that was read and not looked at when TCP ends is the outcome at
+        once, and what is before it still comes."""
+        many = toServer(TEXT, b"x") * 3000
+        for calls in ((), ("close",)):
+            for behind, outcome in (
+                (toServer(CLOSE, PEER_CLOSE), (1001, "going")),
+                (toServer(CLOSE), (1005, "")),
+                (toServer(CLOSE, b"x"), (1006, "")),
+                (toServer(PING, PEER_CLOSE), (1006, "")),
+                (toServer(0x83) + toServer(CLOSE), (1006, "")),
+                (toServer(CLOSE, PEER_CLOSE)[:-1], (1006, "")),
+            ):
+                connection = begin(Role.SERVER, *calls)
+                events = connection.receive(many + behind)
+                assert connection.hasMore
+                connection.lose()
+                assert connection.outcome == outcome
+                after = LOST if outcome[0] == 1006 else CLOSED
+                assert connection.state is after
+                while connection.hasMore:
+                    events += connection.receive(b"")
+                assert events[:3000] == ["x"] * 3000
+
     def test_replyClose(self) -> None:
         """The answer carries the peer's code without its reason, and nothing if there
         was no code (section 5.5.1)."""

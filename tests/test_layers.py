@@ -21,6 +21,7 @@ PURE = (
     "urls",
     "proxyurls",
     "closing",
+    "events",
     "knobs",
     "compression",
     "options",

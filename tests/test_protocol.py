@@ -1167,12 +1167,14 @@ class EndTests(WireTestCase):
         counts, and the messages before it are delivered."""
         recorder = Recorder()
         peer = self.opened(recorder)
-        # The rest of the segment has to wait for a later turn.
-        peer.send(*[text("x")] * 3000, closing(4001, "bye"), segment=1 << 20)
-        self.assertLess(len(recorder.messages), 3000)
+        # So that reading goes on while what was read has to wait for later turns.
+        recorder.transport.loseConnection(4000)
+        peer.send(*[text("x")] * 30_000, closing(4001, "bye"))
+        self.assertLess(len(recorder.messages), 30_000)
+        self.assertEqual(peer.unread, 0)
         peer.vanish()
         peer.advance(1, 0.125)
-        self.assertEqual(len(recorder.messages), 3000)
+        self.assertEqual(len(recorder.messages), 30_000)
         self.assertEqual((recorder.reason.code, recorder.reason.wasClean), (4001, True))
 
     def test_T03_messageWithoutEnd(self) -> None:

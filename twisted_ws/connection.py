@@ -27,7 +27,6 @@ import codecs
 import os
 from collections.abc import Callable, Iterator
 from enum import Enum
-from typing import NamedTuple, TypeAlias
 
 from .closing import (
     MAX_REASON_BYTES,
@@ -50,6 +49,7 @@ from .errors import (
     MessageTooBig,
     ProtocolError,
 )
+from .events import CloseReceived, Event, Failed, Ping, Pong
 from .frames import (
     FIN,
     MAX_CONTROL_PAYLOAD,
@@ -91,35 +91,6 @@ class State(Enum):
     LOST = "lost"
 
 
-class Ping(NamedTuple):
-    """A Ping frame came; answer with :meth:`Connection.pong`."""
-
-    payload: bytes
-
-
-class Pong(NamedTuple):
-    """A Pong frame came, asked for or not."""
-
-    payload: bytes
-
-
-class CloseReceived(NamedTuple):
-    """The peer's Close frame came; answer with :meth:`Connection.replyClose`."""
-
-    code: int
-    reason: str
-
-
-class Failed(NamedTuple):
-    """The peer broke a rule; answer with :meth:`Connection.fail`."""
-
-    error: ConnectionFailed
-
-
-Event: TypeAlias = str | bytes | Ping | Pong | CloseReceived | Failed
-"""What :meth:`Connection.receive` tells of: a text message is a str, a binary one
-bytes."""
-
 INFLATED_PER_RECEIVE = 256 * 1024
 """Bytes that :meth:`Connection.receive` decompresses until it leaves the next message
 for the next call: one segment of 64 KiB can hold messages of 64 MiB."""
@@ -147,6 +118,7 @@ class Connection:
     """
 
     __slots__ = (
+        "_ahead",
         "_compressed",
         "_decoder",
         "_deflater",
@@ -206,6 +178,8 @@ class Connection:
         self._unread = b""
         self._inflated = 0
         self._outcome: tuple[int, str] | None = None
+        # The outcome of a lost connection, where receive() has still to come to it.
+        self._ahead: tuple[int, str] | None = None
 
     # Receiving
 
@@ -554,17 +528,40 @@ class Connection:
 
     def lose(self) -> None:
         """The TCP connection is gone: nothing is sent any more. A Close frame of the
-        peer that was still to be answered counts as answered."""
-        if self.state is State.CLOSE_RECEIVED:
+        peer that was still to be answered counts as answered, also one that was read
+        and that :meth:`receive` has still to come to."""
+        if self.state in (State.OPEN, State.CLOSE_SENT):
+            self._ahead = self._lookAhead()
+            self.state = State.LOST if self._ahead is None else State.CLOSED
+        elif self.state is State.CLOSE_RECEIVED:
             self.state = State.CLOSED
-        elif self.state in (State.OPEN, State.CLOSE_SENT):
-            self.state = State.LOST
+
+    def _lookAhead(self) -> tuple[int, str] | None:
+        """Find a Close frame in what was read and not looked at yet. Memory: that of
+        one :meth:`receive`, for a moment, and of the pending frame.
+
+        :returns: its code and reason, None if there is none that is good
+        """
+        if not self.hasMore:
+            return None
+        decoder, unread = self._decoder.fork(), self._unread
+        frames = self._waiting or []
+        while True:
+            for first, payload in frames:
+                if first == FIN | Opcode.CLOSE:
+                    try:
+                        return parseClose(payload)
+                    except ConnectionFailed:
+                        return None
+            if not (unread or decoder.hasMore):
+                return None
+            frames, unread = decoder.feed(unread), b""
 
     @property
     def outcome(self) -> tuple[int, str]:
         """The close code and reason (sections 7.1.5 and 7.1.6): the peer's, or this
         side's when it failed the connection; 1006 when there is neither."""
-        return self._outcome or (int(CloseCode.ABNORMAL), "")
+        return self._outcome or self._ahead or (int(CloseCode.ABNORMAL), "")
 
     @property
     def maySend(self) -> bool:

@@ -6,6 +6,7 @@ payload is. What frames mean one after another is :mod:`twisted_ws.connection`'s
 
 from __future__ import annotations
 
+from copy import copy
 from enum import IntEnum
 
 from .errors import ConnectionFailed, ProtocolError
@@ -182,6 +183,13 @@ class FrameDecoder:
     def isMidFrame(self) -> bool:
         """Whether a frame has begun and not ended."""
         return self.pending is not None or bool(self._held or self._rest)
+
+    def fork(self) -> FrameDecoder:
+        """Make another one that goes on from here on its own."""
+        other = copy(self)
+        if self._payload is not None:
+            other._payload = bytearray(self._payload)
+        return other
 
     def feed(self, data: bytes) -> list[tuple[int, bytes]]:
         """Take a segment of the stream.

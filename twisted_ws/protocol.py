@@ -186,25 +186,17 @@ class WireProtocol(Outgoing, Liveness, Production, LineReceiver):
         :param size: in how many bytes
         """
         assert self._connection is not None  # noqa: S101
-        self._keep(events, size)
+        self._events += events
+        # An event is an object of 50 bytes and more, also if its frame has 6; and a
+        # message that was compressed is longer than what came.
+        inflated = sum(len(each) for each in events if isinstance(each, (str, bytes)))
+        self._held += max(size, inflated) + 64 * len(events)
         if events and self._connection.state is State.CLOSED:
             # The answer to our Close frame. The application may be waiting for just
             # this in a hook, with whenClosed(), so it cannot wait for the hook.
             self._sending.writeLast(b"")
             self._endTCP()
         self._adjustReading()
-
-    def _keep(self, events: list[Event], size: int) -> None:
-        """Put events behind those that wait, and count them.
-
-        :param events: what came
-        :param size: in how many bytes
-        """
-        self._events += events
-        # An event is an object of 50 bytes and more, also if its frame has 6; and a
-        # message that was compressed is longer than what came.
-        inflated = sum(len(each) for each in events if isinstance(each, (str, bytes)))
-        self._held += max(size, inflated) + 64 * len(events)
 
     def _earlyData(self, data: bytes) -> None:
         """Take bytes in raw mode that come before there are frames; a subclass whose
@@ -534,7 +526,6 @@ class WireProtocol(Outgoing, Liveness, Production, LineReceiver):
         self._deadlines.forget(self)
         if self._connection is None:
             return
-        self._decodeRest(self._connection)
         self._connection.lose()
         self._sending.stop()
         clean = self._connection.state is State.CLOSED
@@ -548,13 +539,6 @@ class WireProtocol(Outgoing, Liveness, Production, LineReceiver):
             if self._endBy is None:
                 self._endBy = self._clock.seconds() + self.options.closeTimeout
             self._deadlines.watch(self, self._endBy)
-
-    def _decodeRest(self, connection: Connection) -> None:
-        """Look for the peer's Close frame in what was read and is still to be decoded,
-        as far as :meth:`_awaitsClose` would."""
-        most = self.options.maxMessageSize
-        while connection.hasMore and not self._deaf and self._held <= most:
-            self._keep(connection.receive(b""), 0)
 
     def _tellWaiters(self, closed: ConnectionClosed) -> None:
         """Stop the producer, and fire every Deferred that was given out."""
