@@ -21,7 +21,7 @@ from twisted.internet.error import (
     ConnectionLost,
     TimeoutError,
 )
-from twisted.internet.task import Clock, deferLater
+from twisted.internet.task import Clock, LoopingCall, deferLater
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
@@ -172,6 +172,33 @@ class ForwardTests(BridgeCase):
             client = await connect(await self.bridgeTo(Stream(connectionMade=greet)))
             self.assertEqual(await client.receive(), b"RFB 003.008\n")
             self.assertEqual(await client.receive(), CloseReceived(1000, ""))
+
+        return self.finish(run())
+
+    def test_targetWritesOn(self) -> Any:
+        """What was sent before the end arrives at a target that reads late, and writes
+        all the while: a connection closed with something unread would be reset."""
+        data = bytes(MIB)
+
+        async def run() -> None:
+            stream, lost = waiting()
+            port = await self.bridgeTo(stream)
+            client = await connect(port)
+            stream.transport.pauseProducing()
+            writing = LoopingCall(stream.transport.write, b"still here")
+            writing.clock = reactor
+            writing.start(0.001)
+            for at in range(0, len(data), 65536):
+                client.sendBytes(data[at : at + 65536])
+            client.close()
+            await client.whenLost()
+            await within(deferLater(reactor, 0.1))
+            stream.transport.resumeProducing()
+            try:
+                self.assertIsInstance(await lost, ConnectionDone)
+            finally:
+                writing.stop()
+            self.assertEqual(sum(map(len, stream.received)), len(data))
 
         return self.finish(run())
 

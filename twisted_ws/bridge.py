@@ -24,14 +24,16 @@ from twisted.internet.error import (
 from twisted.internet.interfaces import (
     IAddress,
     IDelayedCall,
+    IHalfCloseableProtocol,
     IPushProducer,
     IReactorTime,
     IStreamClientEndpoint,
 )
 from twisted.internet.protocol import Factory, Protocol, ServerFactory, connectionDone
+from twisted.internet.tcp import Connection
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from zope.interface import implementer
+from zope.interface import alsoProvides, implementer
 
 from .closing import CloseCode
 from .eager import eagerWrite
@@ -229,11 +231,31 @@ class End(Protocol):
                     CloseCode.INTERNAL_ERROR, "the connection behind this one was lost"
                 )
         elif whole:
-            self.transport.loseConnection()
+            self._endBehindData()
             # Who does not read holds what waits for no longer.
             self._ending = self._clock.callLater(self._closeTimeout, self._endNow)
         else:
             self.abort()
+
+    def _endBehindData(self) -> None:
+        """Close what is not WebSocket, when all that was written has left. Until then
+        go on reading: a TCP connection that is closed with something unread, or to
+        which something comes afterwards, is reset, and what the kernel has not sent is
+        lost. TLS waits for the peer's alert."""
+        self.transport.resumeProducing()
+        below = self.transport
+        if isinstance(below, Connection) and not getattr(below, "TLS", False):
+            alsoProvides(self, IHalfCloseableProtocol)
+            below.loseWriteConnection()
+        else:
+            below.loseConnection()
+
+    def writeConnectionLost(self) -> None:
+        """All was sent; the peer's own end follows."""
+
+    def readConnectionLost(self) -> None:
+        """The peer sends nothing more: close behind what still waits."""
+        self.transport.loseConnection()
 
     def _endNow(self) -> None:
         self._ending = None
