@@ -106,9 +106,8 @@ def bridgeFactory(options: BridgeOptions, reactor: Any) -> WebSocketServerFactor
         try:
             target = readTarget(reactor, options["bridge"])
         except ValueError as error:
-            raise usage.UsageError(
-                f"--bridge: {options['bridge']!r}: {error}"
-            ) from None
+            # Without the text, in which there may be a password.
+            raise usage.UsageError(f"--bridge: {error}") from None
     else:
         path = options["bridge-targets"]
         try:
