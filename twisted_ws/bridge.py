@@ -33,7 +33,7 @@ from twisted.internet.protocol import Factory, Protocol, ServerFactory, connecti
 from twisted.internet.tcp import Connection
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from zope.interface import alsoProvides, implementer
+from zope.interface import implementer
 
 from .closing import CloseCode
 from .eager import eagerWrite
@@ -132,6 +132,7 @@ class _Gathering:
             call.cancel()
 
 
+@implementer(IHalfCloseableProtocol)
 class End(Protocol):
     """One of two connections that are joined. Reads nothing until it is.
 
@@ -148,6 +149,8 @@ class End(Protocol):
         self._joined = False
         self._gathering: _Gathering | None = None
         self._ending: IDelayedCall | None = None
+        # The kernel has all that was written.
+        self._sent = False
         self.lost: Failure | None = None
         """How it ended; None while it has not."""
         self.unwanted = False
@@ -232,8 +235,7 @@ class End(Protocol):
                 )
         elif whole:
             self._endBehindData()
-            # Who does not read holds what waits for no longer.
-            self._ending = self._clock.callLater(self._closeTimeout, self._endNow)
+            self._limit()
         else:
             self.abort()
 
@@ -245,21 +247,39 @@ class End(Protocol):
         self.transport.resumeProducing()
         below = self.transport
         if isinstance(below, Connection) and not getattr(below, "TLS", False):
-            alsoProvides(self, IHalfCloseableProtocol)
             below.loseWriteConnection()
         else:
             below.loseConnection()
 
     def writeConnectionLost(self) -> None:
         """All was sent; the peer's own end follows."""
+        self._sent = True
 
     def readConnectionLost(self) -> None:
-        """The peer sends nothing more: close behind what still waits."""
+        """The peer sends nothing more, which is the end here: close behind what still
+        waits."""
+        other, self._other = self._other, None
+        if other is not None:
+            other.end(True)
+            if self._gathering is not None:
+                self._gathering.flush()
+            self.dataReceived = self._drop  # type: ignore[method-assign]
+            self.transport.unregisterProducer()
+            self._limit()
         self.transport.loseConnection()
+
+    def _limit(self) -> None:
+        """Wait so long at most: who does not read holds what waits for no longer."""
+        if self._ending is None:
+            self._ending = self._clock.callLater(self._closeTimeout, self._endNow)
 
     def _endNow(self) -> None:
         self._ending = None
-        self.abort()
+        if self._sent:
+            # The kernel goes on sending.
+            self.transport.loseConnection()
+        else:
+            self.abort()
 
     def abort(self) -> None:
         """End at once."""
