@@ -140,6 +140,8 @@ class ConnectTests(OptionsCase):
             "--ping-interval",
             "write pingInterval=...",
         )
+        factory = self.factory(r"wss:example.com:proxy=http\://proxy\:3128")
+        self.assertEqual(factory.endpoint.options.proxy, "http://proxy:3128")
         factory = self.factory("tcp:localhost:80", "--max-connections", "3")
         self.assertEqual(factory._maxConnections, 3)
 
