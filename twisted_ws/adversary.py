@@ -35,6 +35,8 @@ from .redaction import loggable
 __all__ = ["Answer", "Broken", "NotLoopback", "Passed", "Target", "Wire", "isLoopback"]
 
 _MOST_KEPT = 64 * 1024 * 1024
+# An object for each frame costs much more than the two bytes that a frame can have.
+_MOST_FRAMES = 500_000
 _RECEIVE_BUFFER = 64 * 1024
 _MOST_TOLD = 3
 _STEP = 1 << 20
@@ -111,7 +113,7 @@ def readAnswer(data: bytes) -> Answer | None:
 class Wire(Protocol):
     """A connection to the server.
 
-    Memory: what the server sends, at most 64 MiB.
+    Memory: what the server sends, at most 64 MiB or half a million frames.
 
     :param clock: the reactor
     :param patience: seconds to wait for what ought to come
@@ -148,7 +150,7 @@ class Wire(Protocol):
         :param data: any bytes
         """
         self.count += len(data)
-        if self.count > _MOST_KEPT:
+        if self.count > _MOST_KEPT or len(self.frames) > _MOST_FRAMES:
             self.transport.abortConnection()
             return
         if self.answer is None or self.answer.status != 101:
@@ -158,8 +160,10 @@ class Wire(Protocol):
                 data = self.answer.rest
         if self.answer is not None and self.answer.status == 101:
             self.frames += self._decoder.feed(data)
-            while self._decoder.hasMore:
+            while self._decoder.hasMore and len(self.frames) <= _MOST_FRAMES:
                 self.frames += self._decoder.feed(b"")
+        if len(self.frames) > _MOST_FRAMES:
+            self.transport.abortConnection()
         self._wake()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
@@ -305,6 +309,8 @@ class Wire(Protocol):
             return f"closed with {number}"
         if self.count > _MOST_KEPT:
             return "sent more than 64 MiB"
+        if len(self.frames) > _MOST_FRAMES:
+            return f"sent more than {_MOST_FRAMES} frames"
         if self.answer is not None and self.answer.status != 101:
             return f"answered {self.answer.status}"
         if self.answer is None:
