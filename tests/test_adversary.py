@@ -134,6 +134,15 @@ async def test_request() -> None:
     assert target.origin == "http://[::1]:80"
 
 
+def test_mistakes() -> None:
+    """What cannot be waited for, or sent, is refused at once."""
+    for patience in (0.0, -1.0, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="seconds to wait"):
+            Target(reactor, "127.0.0.1", 1, patience=patience)
+    with pytest.raises(ValueError, match="0 is no size"):
+        Target(reactor, "127.0.0.1", 1, maxMessageSize=0)
+
+
 @pytest_twisted.ensureDeferred
 async def test_names() -> None:
     """A name is looked up; one that leads to another machine ends before a byte is

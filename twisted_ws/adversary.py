@@ -11,6 +11,7 @@ import socket
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from ipaddress import ip_address
+from math import inf
 from typing import Any, NamedTuple
 
 from OpenSSL import SSL
@@ -392,6 +393,7 @@ class Target:
     :param maxMessageSize: the largest message that it is to take
     :param dangerouslyAttackAnyHost: lets the host be another machine
     :raises NotLoopback: it is another machine
+    :raises ValueError: patience or size is not positive and finite
     """
 
     def __init__(
@@ -410,6 +412,10 @@ class Target:
         self._mayBeAnywhere = dangerouslyAttackAnyHost
         if not (isLoopback(host) or self._mayBeAnywhere):
             raise NotLoopback(host)
+        if not 0 < patience < inf:
+            raise ValueError(f"patience: {patience:g} is no number of seconds to wait")
+        if maxMessageSize < 1:
+            raise ValueError(f"{maxMessageSize} is no size of a message")
         self.reactor = reactor
         self.host = host
         self.port = port
