@@ -36,8 +36,7 @@ from .redaction import loggable
 __all__ = ["Answer", "Broken", "NotLoopback", "Passed", "Target", "Wire", "isLoopback"]
 
 _MOST_KEPT = 64 * 1024 * 1024
-# An object for each frame costs much more than the two bytes that a frame can have.
-_MOST_FRAMES = 500_000
+_MOST_FRAMES = 500_000  # An object for each costs much more than its two bytes.
 _RECEIVE_BUFFER = 64 * 1024
 _MOST_TOLD = 3
 _STEP = 1 << 20
@@ -163,8 +162,6 @@ class Wire(Protocol):
             self.frames += self._decoder.feed(data)
             while self._decoder.hasMore and len(self.frames) <= _MOST_FRAMES:
                 self.frames += self._decoder.feed(b"")
-        if len(self.frames) > _MOST_FRAMES:
-            self.transport.abortConnection()
         self._wake()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
@@ -287,8 +284,7 @@ class Wire(Protocol):
         try:
             while producer.taken < most:
                 before = producer.taken
-                enough = min(before + _STEP, most)
-                await self.until(producer.hasTaken(enough))
+                await self.until(producer.hasTaken(min(before + _STEP, most)))
                 if producer.taken == before:
                     break
         finally:
@@ -325,10 +321,8 @@ class Wire(Protocol):
         if self.isLost:
             return "closed the connection without a Close frame"
         if self.frames:
-            known = f"opcode {self.frames[-1][0] & 15}"
-            known = {1: "a text message", 2: "a binary message", 10: "a pong"}.get(
-                self.frames[-1][0] & 15, known
-            )
+            names = {1: "a text message", 2: "a binary message", 10: "a pong"}
+            known = names.get(opcode := self.frames[-1][0] & 15, f"opcode {opcode}")
             return f"{known} came, and within {seconds or self._patience:g} s no more"
         return f"nothing came within {seconds or self._patience:g} s"
 
@@ -412,10 +406,8 @@ class Target:
         self._mayBeAnywhere = dangerouslyAttackAnyHost
         if not (isLoopback(host) or self._mayBeAnywhere):
             raise NotLoopback(host)
-        if not 0 < patience < inf:
-            raise ValueError(f"patience: {patience:g} is no number of seconds to wait")
-        if maxMessageSize < 1:
-            raise ValueError(f"{maxMessageSize} is no size of a message")
+        if not (0 < patience < inf and maxMessageSize > 0):
+            raise ValueError("patience and the largest message have to be positive")
         self.reactor = reactor
         self.host = host
         self.port = port
