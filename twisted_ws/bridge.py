@@ -40,7 +40,7 @@ from .eager import eagerWrite
 from .errors import HandshakeRejected, HandshakeTimeout
 from .handshake import Request
 from .interfaces import WebSocketTransport
-from .redaction import loggable
+from .redaction import loggable, nameAddress
 from .stream import StreamProtocol
 from .streamtransport import StreamTransport
 from .targets import Target, Targets
@@ -457,7 +457,7 @@ class _Pair:
         if not failure.check(CancelledError, ConnectingCancelledError):
             _log.warn(
                 "No connection for {peer}: {why}",
-                peer=loggable(self.near.transport.getPeer()),
+                peer=nameAddress(self.near.transport.getPeer()),
                 why=loggable(failure.value),
             )
         self.near.abort()
@@ -536,7 +536,7 @@ class ForwardingFactory(ServerFactory):
         if full:
             _log.info(
                 "Too many connections: aborting the one from {peer}",
-                peer=loggable(pair.near.transport.getPeer()),
+                peer=nameAddress(pair.near.transport.getPeer()),
             )
         return full
 
