@@ -29,7 +29,7 @@ from twisted_ws.adversary import (
     isLoopback,
     readAnswer,
 )
-from twisted_ws.peerbytes import ACCEPT, TEXT, frame, text
+from twisted_ws.peerbytes import ACCEPT, BINARY, TEXT, frame, text
 from twisted_ws.tap import Echo
 
 reactor: Any = _reactor
@@ -132,6 +132,15 @@ async def test_request() -> None:
     assert b"Cookie" not in target.request(without=("cookie",))
     assert b"Host: [::1]" not in target.request("Host: other")
     assert target.origin == "http://[::1]:80"
+
+
+def test_mistakes() -> None:
+    """What cannot be waited for, or sent, is refused at once."""
+    for patience in (0.0, -1.0, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="positive"):
+            Target(reactor, "127.0.0.1", 1, patience=patience)
+    with pytest.raises(ValueError, match="positive"):
+        Target(reactor, "127.0.0.1", 1, maxMessageSize=0)
 
 
 @pytest_twisted.ensureDeferred
@@ -285,6 +294,21 @@ async def test_manyFrames() -> None:
         wire = await target.open()
         await wire.pong(b"a")
         assert len(wire.frames) == 3001
+
+
+@pytest_twisted.ensureDeferred
+async def test_endlessFrames() -> None:
+    """A server that sends empty frames without an end is cut off: each costs an object
+    for two bytes."""
+
+    def pour(server: Any) -> None:
+        server.transport.write(ACCEPTED + bytes([BINARY | 0x80, 0]) * 600_000)
+
+    async with against(pour) as target:
+        wire = await target.open()
+        assert await wire.hasEnded(20)
+        assert wire.describe() == "sent more than 500000 frames"
+        assert len(wire.frames) < 550_000
 
 
 @pytest_twisted.ensureDeferred

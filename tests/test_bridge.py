@@ -21,7 +21,7 @@ from twisted.internet.error import (
     ConnectionLost,
     TimeoutError,
 )
-from twisted.internet.task import Clock, deferLater
+from twisted.internet.task import Clock, LoopingCall, deferLater
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
@@ -175,6 +175,53 @@ class ForwardTests(BridgeCase):
 
         return self.finish(run())
 
+    def test_targetWritesOn(self) -> Any:
+        """What was sent before the end arrives at a target that reads late, and writes
+        all the while: a connection closed with something unread would be reset."""
+        data = bytes(MIB)
+
+        async def run() -> None:
+            stream, lost = waiting()
+            port = await self.bridgeTo(stream)
+            client = await connect(port)
+            stream.transport.pauseProducing()
+            writing = LoopingCall(stream.transport.write, b"still here")
+            writing.clock = reactor
+            writing.start(0.001)
+            for at in range(0, len(data), 65536):
+                client.sendBytes(data[at : at + 65536])
+            client.close()
+            await client.whenLost()
+            await within(deferLater(reactor, 0.1))
+            stream.transport.resumeProducing()
+            try:
+                self.assertIsInstance(await lost, ConnectionDone)
+            finally:
+                writing.stop()
+            self.assertEqual(sum(map(len, stream.received)), len(data))
+
+        return self.finish(run())
+
+    def test_targetReadsLate(self) -> Any:
+        """A target that begins to read when the bridge waits no longer still gets what
+        the kernel has."""
+        data = bytes(MIB // 4)
+
+        async def run() -> None:
+            stream, lost = waiting()
+            client = await connect(await self.bridgeTo(stream, closeTimeout=0.1))
+            stream.transport.pauseProducing()
+            for at in range(0, len(data), 65536):
+                client.sendBytes(data[at : at + 65536])
+            client.close()
+            await client.whenLost()
+            await within(deferLater(reactor, 0.5))
+            stream.transport.resumeProducing()
+            self.assertIsInstance(await lost, ConnectionDone)
+            self.assertEqual(sum(map(len, stream.received)), len(data))
+
+        return self.finish(run())
+
     def test_targetReset(self) -> Any:
         """A target that is reset ends the WebSocket with 1011, so that nobody takes
         what came for all."""
@@ -324,6 +371,40 @@ class ForwardTests(BridgeCase):
             self.assertIsInstance(await lost, ConnectionDone)
 
         return self.finish(run())
+
+
+class HalfClosedTests(SynchronousTestCase):
+    """A TCP peer that sends nothing more, and may still read."""
+
+    def setUp(self) -> None:
+        """Join two ends."""
+        self.clock = Clock()
+        self.one, self.two = End(5.0, self.clock), End(5.0, self.clock)
+        for end in (self.one, self.two):
+            end.makeConnection(Transport())
+        join(self.one, self.two)
+
+    def test_ends(self) -> None:
+        """Both ends close behind what was written, and nothing is passed on to one
+        that is closing; who does not take it is aborted."""
+        self.two.dataReceived(b"before")
+        self.one.readConnectionLost()
+        self.two.dataReceived(b"after")
+        for end in (self.one, self.two):
+            self.assertTrue(end.transport.disconnecting)
+            self.assertIsNone(end.transport.producer)
+        self.assertEqual(self.one.transport.value(), b"before")
+        self.clock.advance(5.0)
+        self.assertTrue(self.one.transport.aborted)
+        self.assertTrue(self.two.transport.aborted)
+
+    def test_alreadyEnding(self) -> None:
+        """One that ends already goes on with that, within the time it had."""
+        self.one.end(True)
+        self.clock.advance(4.0)
+        self.one.readConnectionLost()
+        self.clock.advance(1.0)
+        self.assertTrue(self.one.transport.aborted)
 
 
 class RefusalTests(BridgeCase):

@@ -45,7 +45,13 @@ class BridgeTests(OptionsCase):
             bridge = factory.application
             assert isinstance(bridge, Bridge) and isinstance(bridge._target, Target)
             self.assertEqual(bridge._target.description, where)
-        self.assertRefused(("--bridge", "nowhere"), "--bridge: 'nowhere'", "HOST:PORT")
+        self.assertRefused(("--bridge", "nowhere"), "--bridge: ", "HOST:PORT")
+        for where in (
+            "ws:h:user=me:password=secret:x=1",
+            "ws:h:80:user=me:password=a:secret",
+            "ws://me:secret@h/",
+        ):
+            self.assertNotIn("secret", self.refused("--bridge", where))
 
     def test_targets(self) -> None:
         """Targets come from a file; one that cannot be used is a usage error that
@@ -134,6 +140,8 @@ class ConnectTests(OptionsCase):
             "--ping-interval",
             "write pingInterval=...",
         )
+        factory = self.factory(r"wss:example.com:proxy=http\://proxy\:3128")
+        self.assertEqual(factory.endpoint.options.proxy, "http://proxy:3128")
         factory = self.factory("tcp:localhost:80", "--max-connections", "3")
         self.assertEqual(factory._maxConnections, 3)
 

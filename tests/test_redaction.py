@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from twisted.internet.address import IPv4Address
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_ws.redaction import MAX_LOGGED, loggable, withoutQuery
+from twisted_ws.redaction import MAX_LOGGED, loggable, nameAddress, withoutQuery
 
 
 class LoggableTests(SynchronousTestCase):
@@ -29,6 +30,13 @@ class LoggableTests(SynchronousTestCase):
             (ValueError("bad\nvalue"), "bad\\nvalue"),
         ):
             self.assertEqual(loggable(value), expected)
+
+    def test_address(self) -> None:
+        """Host and port; what has none is written as it is."""
+        self.assertEqual(
+            nameAddress(IPv4Address("TCP", "192.0.2.1", 80)), "192.0.2.1:80"
+        )
+        self.assertEqual(nameAddress(None), "None")
 
     def test_S04_controlCharacters(self) -> None:
         """Line ends, escape sequences and what reorders a line are escaped as in a

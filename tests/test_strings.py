@@ -278,7 +278,7 @@ class ClientStringTests(StringCase):
         for description, *parts in (
             ("ws:", "host"),
             ("ws:port=80", "the host is missing"),
-            ("ws:h:80:/x", "'/x' is one part too many", "name=value"),
+            ("ws:h:80:/x", "more than two parts without a name", "name=value"),
             ("ws:h:host=g", "host: given twice"),
             ("ws:h:port=no", "port"),
             ("ws:h:resource=x", "resource:", "slash"),

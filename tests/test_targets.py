@@ -56,6 +56,17 @@ class TargetTests(SynchronousTestCase):
         endpoint: Any = readTarget(reactor, "unix_socket:/run/vnc.sock").endpoint
         self.assertEqual(endpoint._path, "/run/vnc.sock")
 
+    def test_S05_description(self) -> None:
+        """What is logged of an endpoint string has no named parts, which may be
+        secrets."""
+        for text, described in (
+            ("ws:h:80:resource=/?t=secret:user=me:password=secret", "ws:h:80:…"),
+            (r"wss:\:\:1:headers=A\:secret", r"wss:\:\:1:…"),
+            (r"unix:/run/a\=b", r"unix:/run/a\=b"),
+            ("tcp:localhost:5900", "tcp:localhost:5900"),
+        ):
+            self.assertEqual(readTarget(reactor, text).description, described)
+
     def test_mistakes(self) -> None:
         """What is neither is refused."""
         for text, part in (

@@ -11,6 +11,7 @@ import socket
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from ipaddress import ip_address
+from math import inf
 from typing import Any, NamedTuple
 
 from OpenSSL import SSL
@@ -35,6 +36,7 @@ from .redaction import loggable
 __all__ = ["Answer", "Broken", "NotLoopback", "Passed", "Target", "Wire", "isLoopback"]
 
 _MOST_KEPT = 64 * 1024 * 1024
+_MOST_FRAMES = 500_000  # An object for each costs much more than its two bytes.
 _RECEIVE_BUFFER = 64 * 1024
 _MOST_TOLD = 3
 _STEP = 1 << 20
@@ -111,7 +113,7 @@ def readAnswer(data: bytes) -> Answer | None:
 class Wire(Protocol):
     """A connection to the server.
 
-    Memory: what the server sends, at most 64 MiB.
+    Memory: what the server sends, at most 64 MiB or half a million frames.
 
     :param clock: the reactor
     :param patience: seconds to wait for what ought to come
@@ -148,7 +150,7 @@ class Wire(Protocol):
         :param data: any bytes
         """
         self.count += len(data)
-        if self.count > _MOST_KEPT:
+        if self.count > _MOST_KEPT or len(self.frames) > _MOST_FRAMES:
             self.transport.abortConnection()
             return
         if self.answer is None or self.answer.status != 101:
@@ -158,7 +160,7 @@ class Wire(Protocol):
                 data = self.answer.rest
         if self.answer is not None and self.answer.status == 101:
             self.frames += self._decoder.feed(data)
-            while self._decoder.hasMore:
+            while self._decoder.hasMore and len(self.frames) <= _MOST_FRAMES:
                 self.frames += self._decoder.feed(b"")
         self._wake()
 
@@ -282,8 +284,7 @@ class Wire(Protocol):
         try:
             while producer.taken < most:
                 before = producer.taken
-                enough = min(before + _STEP, most)
-                await self.until(producer.hasTaken(enough))
+                await self.until(producer.hasTaken(min(before + _STEP, most)))
                 if producer.taken == before:
                     break
         finally:
@@ -305,6 +306,8 @@ class Wire(Protocol):
             return f"closed with {number}"
         if self.count > _MOST_KEPT:
             return "sent more than 64 MiB"
+        if len(self.frames) > _MOST_FRAMES:
+            return f"sent more than {_MOST_FRAMES} frames"
         if self.answer is not None and self.answer.status != 101:
             return f"answered {self.answer.status}"
         if self.answer is None:
@@ -318,10 +321,8 @@ class Wire(Protocol):
         if self.isLost:
             return "closed the connection without a Close frame"
         if self.frames:
-            known = f"opcode {self.frames[-1][0] & 15}"
-            known = {1: "a text message", 2: "a binary message", 10: "a pong"}.get(
-                self.frames[-1][0] & 15, known
-            )
+            names = {1: "a text message", 2: "a binary message", 10: "a pong"}
+            known = names.get(opcode := self.frames[-1][0] & 15, f"opcode {opcode}")
             return f"{known} came, and within {seconds or self._patience:g} s no more"
         return f"nothing came within {seconds or self._patience:g} s"
 
@@ -386,6 +387,7 @@ class Target:
     :param maxMessageSize: the largest message that it is to take
     :param dangerouslyAttackAnyHost: lets the host be another machine
     :raises NotLoopback: it is another machine
+    :raises ValueError: patience or size is not positive and finite
     """
 
     def __init__(
@@ -404,6 +406,8 @@ class Target:
         self._mayBeAnywhere = dangerouslyAttackAnyHost
         if not (isLoopback(host) or self._mayBeAnywhere):
             raise NotLoopback(host)
+        if not (0 < patience < inf and maxMessageSize > 0):
+            raise ValueError("patience and the largest message have to be positive")
         self.reactor = reactor
         self.host = host
         self.port = port

@@ -24,11 +24,13 @@ from twisted.internet.error import (
 from twisted.internet.interfaces import (
     IAddress,
     IDelayedCall,
+    IHalfCloseableProtocol,
     IPushProducer,
     IReactorTime,
     IStreamClientEndpoint,
 )
 from twisted.internet.protocol import Factory, Protocol, ServerFactory, connectionDone
+from twisted.internet.tcp import Connection
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -38,7 +40,7 @@ from .eager import eagerWrite
 from .errors import HandshakeRejected, HandshakeTimeout
 from .handshake import Request
 from .interfaces import WebSocketTransport
-from .redaction import loggable
+from .redaction import loggable, nameAddress
 from .stream import StreamProtocol
 from .streamtransport import StreamTransport
 from .targets import Target, Targets
@@ -130,6 +132,7 @@ class _Gathering:
             call.cancel()
 
 
+@implementer(IHalfCloseableProtocol)
 class End(Protocol):
     """One of two connections that are joined. Reads nothing until it is.
 
@@ -146,6 +149,8 @@ class End(Protocol):
         self._joined = False
         self._gathering: _Gathering | None = None
         self._ending: IDelayedCall | None = None
+        # The kernel has all that was written.
+        self._sent = False
         self.lost: Failure | None = None
         """How it ended; None while it has not."""
         self.unwanted = False
@@ -229,15 +234,52 @@ class End(Protocol):
                     CloseCode.INTERNAL_ERROR, "the connection behind this one was lost"
                 )
         elif whole:
-            self.transport.loseConnection()
-            # Who does not read holds what waits for no longer.
-            self._ending = self._clock.callLater(self._closeTimeout, self._endNow)
+            self._endBehindData()
+            self._limit()
         else:
             self.abort()
 
+    def _endBehindData(self) -> None:
+        """Close what is not WebSocket, when all that was written has left. Until then
+        go on reading: a TCP connection that is closed with something unread, or to
+        which something comes afterwards, is reset, and what the kernel has not sent is
+        lost. TLS waits for the peer's alert."""
+        self.transport.resumeProducing()
+        below = self.transport
+        if isinstance(below, Connection) and not getattr(below, "TLS", False):
+            below.loseWriteConnection()
+        else:
+            below.loseConnection()
+
+    def writeConnectionLost(self) -> None:
+        """All was sent; the peer's own end follows."""
+        self._sent = True
+
+    def readConnectionLost(self) -> None:
+        """The peer sends nothing more, which is the end here: close behind what still
+        waits."""
+        other, self._other = self._other, None
+        if other is not None:
+            other.end(True)
+            if self._gathering is not None:
+                self._gathering.flush()
+            self.dataReceived = self._drop  # type: ignore[method-assign]
+            self.transport.unregisterProducer()
+            self._limit()
+        self.transport.loseConnection()
+
+    def _limit(self) -> None:
+        """Wait so long at most: who does not read holds what waits for no longer."""
+        if self._ending is None:
+            self._ending = self._clock.callLater(self._closeTimeout, self._endNow)
+
     def _endNow(self) -> None:
         self._ending = None
-        self.abort()
+        if self._sent:
+            # The kernel goes on sending.
+            self.transport.loseConnection()
+        else:
+            self.abort()
 
     def abort(self) -> None:
         """End at once."""
@@ -415,7 +457,7 @@ class _Pair:
         if not failure.check(CancelledError, ConnectingCancelledError):
             _log.warn(
                 "No connection for {peer}: {why}",
-                peer=loggable(self.near.transport.getPeer()),
+                peer=nameAddress(self.near.transport.getPeer()),
                 why=loggable(failure.value),
             )
         self.near.abort()
@@ -494,7 +536,7 @@ class ForwardingFactory(ServerFactory):
         if full:
             _log.info(
                 "Too many connections: aborting the one from {peer}",
-                peer=loggable(pair.near.transport.getPeer()),
+                peer=nameAddress(pair.near.transport.getPeer()),
             )
         return full
 

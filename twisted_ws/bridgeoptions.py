@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields
 from typing import Any, ClassVar
 
@@ -24,6 +25,7 @@ _KINDS = ("bridge", "bridge-targets", "connect", "protocol")
 # that one message can be on its way while the next one is read.
 _OPTIONS = ServerOptions(compression="none", highWaterMark=2 * READ_SIZE)
 _SERVING = ("path", "web")
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _FOR_SERVERS = "is for a WebSocket server, and --connect makes a client"
 # What limits the connections that come, whatever they are.
 _FORWARDING = frozenset({"maxConnections"})
@@ -106,9 +108,8 @@ def bridgeFactory(options: BridgeOptions, reactor: Any) -> WebSocketServerFactor
         try:
             target = readTarget(reactor, options["bridge"])
         except ValueError as error:
-            raise usage.UsageError(
-                f"--bridge: {options['bridge']!r}: {error}"
-            ) from None
+            # Without the text, in which there may be a password.
+            raise usage.UsageError(f"--bridge: {error}") from None
     else:
         path = options["bridge-targets"]
         try:
@@ -136,6 +137,8 @@ def forwardingFactory(
     :raises InvalidOption: a value cannot work
     """
     where = options["connect"]
+    # Such a colon can stand in an endpoint string too, behind a backslash.
+    isURL = _URL.match(where) is not None
     limits = {
         name: given[name]
         for name in ("maxConnections", "closeTimeout")
@@ -147,7 +150,7 @@ def forwardingFactory(
         if name in ClientOptions.__dataclass_fields__
     }
     try:
-        if "://" in where:
+        if isURL:
             endpoint: Any = WebSocketStreamClientEndpoint(
                 reactor,
                 where,
@@ -164,7 +167,7 @@ def forwardingFactory(
             f"--connect: neither a URL nor a client endpoint string that can be used: "
             f"{error}"
         ) from None
-    if changes and "://" not in where:
+    if changes and not isURL:
         name = next(iter(changes))
         flag = flagFor(name, ClientOptions.__dataclass_fields__[name].metadata)
         raise usage.UsageError(

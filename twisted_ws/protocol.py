@@ -43,7 +43,7 @@ from .interfaces import ClosedCleanly, ClosedUncleanly, asDeferred
 from .liveness import Liveness
 from .options import Options
 from .outgoing import Outgoing
-from .redaction import loggable
+from .redaction import loggable, nameAddress
 from .sending import Production, SendBuffer
 from .timers import Deadlines
 from .tls import isSecure
@@ -577,6 +577,4 @@ class WireProtocol(Outgoing, Liveness, Production, LineReceiver):
 
     def _peer(self) -> str:
         """Name the peer, for logs."""
-        peer: Any = self.transport.getPeer()
-        host = getattr(peer, "host", None)
-        return loggable(peer if host is None else f"{host}:{peer.port}")
+        return nameAddress(self.transport.getPeer())

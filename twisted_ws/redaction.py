@@ -6,7 +6,9 @@ take over a terminal, secrets, and megabytes. Log calls pass it through here.
 
 from __future__ import annotations
 
-__all__ = ["MAX_LOGGED", "loggable", "withoutQuery"]
+from typing import Any
+
+__all__ = ["MAX_LOGGED", "loggable", "nameAddress", "withoutQuery"]
 
 MAX_LOGGED = 200
 """Characters of one value that are logged at most."""
@@ -27,6 +29,15 @@ def loggable(value: object, limit: int = MAX_LOGGED) -> str:
             for each in kept
         )
     return f"{kept}… ({len(text)} characters)" if len(text) > limit else kept
+
+
+def nameAddress(address: Any) -> str:
+    """Give an address for a log: host and port, if it has them.
+
+    :param address: what ``getPeer`` of a transport gives
+    """
+    host = getattr(address, "host", None)
+    return loggable(address if host is None else f"{host}:{address.port}")
 
 
 def withoutQuery(target: str) -> str:

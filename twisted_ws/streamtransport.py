@@ -35,7 +35,7 @@ from zope.interface import classImplements, implementer
 
 from .closing import CloseCode, checkClose
 from .interfaces import WebSocketTransport
-from .redaction import loggable
+from .redaction import nameAddress
 from .sending import TRANSPORT_BUFFER, PullToPush
 
 __all__ = [
@@ -160,7 +160,7 @@ class StreamTransport:
         why = f"slow consumer: {most} bytes wait to be sent"
         _log.info(
             "Closing WebSocket stream to {peer}: {why}",
-            peer=loggable(self.getPeer()),
+            peer=nameAddress(self.getPeer()),
             why=why,
         )
         self._end(CloseCode.POLICY_VIOLATION, why)

@@ -112,9 +112,10 @@ def clientFromArguments(
             raise ValueError(f"{name}: given twice")
         named[name] = value
     if len(arguments) > len(names):
+        # Not which: it may be the rest of a password that holds a colon.
         raise ValueError(
-            f"{arguments[2]!r} is one part too many; write {prefix}:HOST:PORT, and "
-            f"what is more as name=value"
+            f"more than two parts without a name; write {prefix}:HOST:PORT, what is "
+            rf"more as name=value, and \: for a colon in a value"
         )
     host, port = named.pop("host", ""), named.pop("port", "")
     if not host:

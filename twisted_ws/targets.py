@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 import re
+from itertools import takewhile
 from typing import Any, NamedTuple
 
 from twisted.internet.endpoints import (
@@ -31,6 +32,9 @@ _log = Logger()
 _PLACE = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]]+):(\d+)")
 _NAME_END = re.compile(r":\s")
 _UNIX = "unix_socket:"
+# Where an endpoint string is taken apart; a backslash takes that from what follows it.
+_COLON = re.compile(r"(?<!\\):")
+_EQUALS = re.compile(r"(?<!\\)=")
 _SETTLED = 1.0
 """Seconds after which a file without an end of line at its end counts as written."""
 
@@ -41,7 +45,8 @@ class Target(NamedTuple):
     endpoint: IStreamClientEndpoint
     """Connects there."""
     description: str
-    """What was written, for logs."""
+    """What was written, for logs: without the named parts of an endpoint string, which
+    may be passwords."""
 
 
 def readTarget(reactor: Any, text: str) -> Target:
@@ -60,13 +65,20 @@ def readTarget(reactor: Any, text: str) -> Target:
     if text.startswith(_UNIX):
         return Target(UNIXClientEndpoint(reactor, text[len(_UNIX) :]), text)
     try:
-        return Target(clientFromString(reactor, text), text)
+        return Target(clientFromString(reactor, text), _withoutNamed(text))
     except Exception as error:
         # Parsers raise whatever comes to their mind; all of it is the user's.
         raise ValueError(
             f"neither HOST:PORT nor a client endpoint string that can be used: "
             f"{type(error).__name__}: {error}"
         ) from None
+
+
+def _withoutNamed(text: str) -> str:
+    """Give an endpoint string up to its first part with a name."""
+    parts = _COLON.split(text)
+    kept = list(takewhile(lambda part: not _EQUALS.search(part), parts))
+    return ":".join(kept if len(kept) == len(parts) else [*kept, "…"])
 
 
 def readTargets(reactor: Any, text: str) -> dict[str, Target]:
