@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.abstract import FileDescriptor
-from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import (
     ConnectingCancelledError,
     ConnectionAborted,
@@ -38,6 +38,7 @@ from zope.interface import implementer
 from .closing import CloseCode
 from .eager import eagerWrite
 from .errors import HandshakeRejected, HandshakeTimeout
+from .factory import ConnectionCounter
 from .handshake import Request
 from .interfaces import WebSocketTransport
 from .redaction import loggable, nameAddress
@@ -487,7 +488,7 @@ class _Pair:
             self.far.abort()
 
 
-class ForwardingFactory(ServerFactory):
+class ForwardingFactory(ConnectionCounter, ServerFactory):
     """Leads each connection that comes into one that an endpoint makes: into WebSocket,
     with a :class:`~twisted_ws.stream.WebSocketStreamClientEndpoint`.
 
@@ -516,7 +517,6 @@ class ForwardingFactory(ServerFactory):
         self._maxConnections = maxConnections
         self.connections: set[Any] = set()
         """All pairs of connections."""
-        self._idle: list[Deferred[None]] = []
 
     def buildProtocol(self, addr: IAddress | None) -> Protocol:
         """Make the end for a connection that came.
@@ -546,10 +546,7 @@ class ForwardingFactory(ServerFactory):
         :param pair: both ends of which are gone
         """
         self.connections.discard(pair)
-        if not self.connections:
-            waiters, self._idle = self._idle, []
-            for waiter in waiters:
-                waiter.callback(None)
+        self.tellIdle()
 
     def closeConnections(
         self, code: int = 1001, reason: str = "going away"
@@ -572,11 +569,3 @@ class ForwardingFactory(ServerFactory):
         for pair in list(self.connections):
             pair.abort()
         return self.whenIdle()
-
-    def whenIdle(self) -> Deferred[None]:
-        """Give a Deferred that fires when there is no connection."""
-        if not self.connections:
-            return succeed(None)
-        waiter: Deferred[None] = Deferred()
-        self._idle.append(waiter)
-        return waiter

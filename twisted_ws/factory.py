@@ -23,6 +23,7 @@ from .websocket import Handler, HandlerProtocol
 __all__ = [
     "Application",
     "ApplicationFactory",
+    "ConnectionCounter",
     "WebSocketServerFactory",
     "buildFrom",
     "checkApplication",
@@ -86,7 +87,32 @@ def buildFrom(application: Application, request: Request) -> Any:
     return build(request)
 
 
-class WebSocketServerFactory(ServerFactory):
+class ConnectionCounter:
+    """What knows its connections, and tells when there is none left; mixed into
+    factories."""
+
+    connections: set[Any]
+    """All connections, those in their opening handshake included."""
+
+    _idle: list[Deferred[None]] | None = None
+
+    def whenIdle(self) -> Deferred[None]:
+        """Give a Deferred that fires when there is no connection."""
+        if not self.connections:
+            return succeed(None)
+        waiter: Deferred[None] = Deferred()
+        self._idle = [*(self._idle or ()), waiter]
+        return waiter
+
+    def tellIdle(self) -> None:
+        """Fire what :meth:`whenIdle` gave, if there is no connection."""
+        if not self.connections:
+            waiters, self._idle = self._idle, None
+            for waiter in waiters or ():
+                waiter.callback(None)
+
+
+class WebSocketServerFactory(ConnectionCounter, ServerFactory):
     """Serves WebSocket connections; give it to any endpoint's ``listen``.
 
     Override :meth:`protocolForRequest`, or give an application that decides.
@@ -130,7 +156,6 @@ class WebSocketServerFactory(ServerFactory):
         """All connections, those in their opening handshake included."""
         self._perAddress: Counter[str] = Counter()
         self._addresses: dict[DecidingProtocol, str] = {}
-        self._idle: list[Deferred[None]] = []
         self._clock = reactor
         self._deadlines: Deadlines | None = None
 
@@ -253,10 +278,7 @@ class WebSocketServerFactory(ServerFactory):
         """
         self.connections.discard(connection)
         self._countAddress(connection, None)
-        if not self.connections:
-            waiters, self._idle = self._idle, []
-            for waiter in waiters:
-                waiter.callback(None)
+        self.tellIdle()
 
     def _countAddress(self, connection: DecidingProtocol, key: str | None) -> None:
         """Count a connection by an address, in place of the one it was counted by."""
@@ -293,14 +315,6 @@ class WebSocketServerFactory(ServerFactory):
         for connection in list(self.connections):
             connection.endNow()
         return self.whenIdle()
-
-    def whenIdle(self) -> Deferred[None]:
-        """Give a Deferred that fires when there is no connection."""
-        if not self.connections:
-            return succeed(None)
-        waiter: Deferred[None] = Deferred()
-        self._idle.append(waiter)
-        return waiter
 
 
 def _addressKey(connection: DecidingProtocol) -> str | None:
