@@ -27,9 +27,10 @@ from tests.loopback import LoopbackCase
 from tests.processes import removeDirectory
 from tests.test_stream import StartedFactory, echo, waiting
 from tests.test_streamtransport import Stream
+from tests.test_tap import VALUES
 from twisted_ws.clientoptions import ClientOptions
 from twisted_ws.errors import InvalidOption
-from twisted_ws.options import ServerOptions
+from twisted_ws.options import Options, ServerOptions
 from twisted_ws.stream import (
     WebSocketStreamClientEndpoint,
     WebSocketStreamServerEndpoint,
@@ -39,29 +40,12 @@ from twisted_ws.tls import TLSServerEndpoint
 
 reactor: Any = _reactor
 
-# What of the options is written in a string, and what it becomes.
+# What of the options is written in a string, and what it becomes: as on the command
+# line, but for switches, which have a value here.
 COMMON: dict[str, tuple[str, Any]] = {
-    "maxMessageSize": ("64KiB", 65536),
-    "maxFragments": ("7", 7),
-    "highWaterMark": ("128k", 131072),
-    "maxSendBuffer": ("1MiB", 1048576),
-    "pingInterval": ("2.5", 2.5),
-    "pingTimeout": ("3", 3.0),
-    "closeTimeout": ("4", 4.0),
-    "messageTimeout": ("5", 5.0),
-    "handshakeTimeout": ("6", 6.0),
-    "maxHeaderLine": ("1024", 1024),
-    "maxHeadSize": ("32KiB", 32768),
-    "maxHeaders": ("50", 50),
-    "compression": ("large", "large"),
-    "compressionThreshold": ("1KiB", 1024),
-    "compressionLevel": ("6", 6),
-    "compressionMemoryLevel": ("9", 9),
-    "serverMaxWindowBits": ("9", 9),
-    "clientMaxWindowBits": ("10", 10),
+    **{each.name: VALUES[each.name] for each in fields(Options)},
     "serverNoContextTakeover": ("yes", True),
     "clientNoContextTakeover": ("No", False),
-    "compressionEngine": ("zlib", "zlib"),
     "subprotocols": ("binary, mqtt", ("binary", "mqtt")),
 }
 SERVER = COMMON | {
@@ -69,9 +53,9 @@ SERVER = COMMON | {
     "dangerouslyAllowAnyOrigin": ("true", True),
     "allowedHosts": (r"example.com\:8443", ("example.com:8443",)),
     "dangerouslyAllowAnyHost": ("1", True),
-    "maxConnections": ("3", 3),
-    "maxConnectionsPerAddress": ("2", 2),
-    "retryAfter": ("9", 9),
+    "maxConnections": VALUES["maxConnections"],
+    "maxConnectionsPerAddress": VALUES["maxConnectionsPerAddress"],
+    "retryAfter": VALUES["retryAfter"],
 }
 CLIENT = COMMON | {
     "headers": (r"X-One\: 1;X-Two\:2", (("X-One", "1"), ("X-Two", "2"))),
