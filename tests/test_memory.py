@@ -231,6 +231,14 @@ class DirectionTests(SynchronousTestCase):
         self.assertEqual(self.clock.getDelayedCalls(), [])
         self.assertEqual(len(self.arrived), 2)
 
+    def test_chopNothing(self) -> None:
+        """Less than a byte at a time is refused, when it is set."""
+        for size in (0, -1):
+            with self.assertRaises(ValueError):
+                self.way.chop = size
+        self.way.chop = 1
+        self.assertEqual(self.way.chop, 1)
+
     def test_hold(self) -> None:
         """While held, nothing arrives and there is no end."""
         self.way.hold()

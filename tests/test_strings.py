@@ -190,6 +190,13 @@ class ServerStringTests(StringCase):
         with self.assertRaises(InvalidOption):
             server("ws:tcp:8080:subprotocols=a/b")
 
+    def test_endpointInside(self) -> None:
+        """What is wrong with the endpoint inside is told with an example of what would
+        do, whatever its parser raises."""
+        for text in ("ws:8080", "ws:tcp", "ws:tcp:x", "ws:systemd:domain=INET:index=0"):
+            error = self.assertRaises(ValueError, serverFromString, reactor, text)
+            self.assertIn("such as ws:tcp:8080: ", str(error), text)
+
     def test_missing(self) -> None:
         """Without an endpoint inside it says what to write."""
         self.assertRefused(server, "ws:resource=/x", "ws:tcp:8080")

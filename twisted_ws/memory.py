@@ -49,8 +49,7 @@ class Direction:
     """
 
     def __init__(self, clock: Clock, arrived: Callable[[], object]) -> None:
-        self.chop = SEGMENT
-        """Most bytes that arrive at once: 1 for byte by byte."""
+        self._chop = SEGMENT
         self.delay = 0.0
         """Seconds that bytes are on their way."""
         self._clock = clock
@@ -66,6 +65,20 @@ class Direction:
         """Whether the end was put behind the bytes."""
         self.wasReset = False
         """Whether that end is a reset."""
+
+    @property
+    def chop(self) -> int:
+        """Most bytes that arrive at once: 1 for byte by byte.
+
+        :raises ValueError: it is set to less, with which nothing would ever arrive
+        """
+        return self._chop
+
+    @chop.setter
+    def chop(self, size: int) -> None:
+        if size < 1:
+            raise ValueError(f"chop {size} is too little: at least 1; see hold()")
+        self._chop = size
 
     def hold(self) -> None:
         """Have nothing arrive until :meth:`release`; nothing is lost."""
@@ -133,7 +146,7 @@ class Direction:
         if self._isHeld:
             return b""
         self._collect()
-        size = min(self.chop, most)
+        size = min(self._chop, most)
         data = bytes(self._ready[:size])
         del self._ready[:size]
         return data

@@ -78,12 +78,17 @@ def serverFromArguments(
     description = _writeDescription(arguments, named)
     try:
         endpoint = serverFromString(reactor, description)
-    except TypeError as error:
-        # How Twisted's parsers say that they do not know a name.
+    except Exception as error:
+        # Parsers raise whatever comes to their mind.
+        if isinstance(error, TypeError) and "unexpected keyword" in str(error):
+            raise ValueError(
+                f"{prefix}: not known: {error}; there are resource, messageSize, "
+                f"certificate and privateKey of wss, the fields of ServerOptions, and "
+                f"what {arguments[0]}: takes"
+            ) from None
         raise ValueError(
-            f"{description}: not known: {error}; there are resource, messageSize, "
-            f"certificate and privateKey of wss, the fields of ServerOptions, and what "
-            f"{arguments[0]}: takes"
+            f"{prefix}: behind it stands a server endpoint that can be used, such as "
+            f"{prefix}:tcp:8080: {type(error).__name__}: {error}"
         ) from None
     if certificate is not None:
         context = loadContext(certificate, privateKey)
