@@ -76,6 +76,16 @@ class KnobTests(SynchronousTestCase):
         for value in ("", "ab", [("a", 1)], [(1, "a")], [("a", "b", "c")], 5):
             self.assertRaises(InvalidOption, readPairs, "x", value)
 
+    def test_subprotocols(self) -> None:
+        """Subprotocols are tokens; the error names the one that is none."""
+        knobs.checkSubprotocols(())
+        knobs.checkSubprotocols(("chat", "v2.example"))
+        error = self.assertRaises(
+            InvalidOption, knobs.checkSubprotocols, ("chat", "two words")
+        )
+        self.assertEqual(error.name, "subprotocols")
+        self.assertIn("'two words' is not a token", error.why)
+
     def test_value(self) -> None:
         """A header that cannot be sent is the option's fault."""
         knobs.checkValue("headers", "A", "b")

@@ -14,6 +14,7 @@ from .knobs import (
     Pairs,
     checkCallable,
     checkLater,
+    checkSubprotocols,
     checkText,
     checkValue,
     knob,
@@ -194,11 +195,7 @@ class ClientOptions(Options):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in self.subprotocols:
-            if not isToken(name):
-                raise InvalidOption(
-                    "subprotocols", f"{name!r} is not a token, as RFC 6455 wants it"
-                )
+        checkSubprotocols(self.subprotocols)
         if len(set(self.subprotocols)) < len(self.subprotocols):
             # RFC 6455 section 4.1: all of them are unique.
             raise InvalidOption("subprotocols", "one of them is there twice")

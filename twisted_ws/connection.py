@@ -356,16 +356,14 @@ class Connection:
         :returns: the message, if it ends
         """
         assert self._inflater is not None  # noqa: S101
-        if not self._examined:
-            self._inflater.beginFrame()
         self._inflatePiece(fresh, isText)
-        if not final:
-            return b""
-        return self._inflater.finish()
+        return self._inflater.finish() if final else b""
 
     def _inflatePiece(self, piece: bytes, isText: bool) -> None:
         """Decompress a piece of a message, and check it if it is text."""
         assert self._inflater is not None  # noqa: S101
+        if not self._examined:
+            self._inflater.beginFrame()
         added = self._inflater.feed(piece)
         self._charge(len(added))
         if isText:
@@ -390,9 +388,6 @@ class Connection:
         if self._opcode is None and not self._examined:
             self._utf8 = None
         if first & RSV1 or self._compressed is not None:
-            assert self._inflater is not None  # noqa: S101
-            if not self._examined:
-                self._inflater.beginFrame()
             self._inflatePiece(partial, isText)
             self._examined += len(partial)
         elif isText:

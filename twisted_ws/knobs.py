@@ -9,7 +9,7 @@ from dataclasses import Field, field
 from typing import Any, TypeAlias
 
 from .errors import InvalidOption
-from .headers import Headers
+from .headers import Headers, isToken
 
 __all__ = [
     "KIB",
@@ -18,6 +18,7 @@ __all__ = [
     "checkCallable",
     "checkField",
     "checkLater",
+    "checkSubprotocols",
     "checkText",
     "checkValue",
     "flagFor",
@@ -169,6 +170,19 @@ def _checkNumber(each: Field[Any], value: object, whole: bool) -> None:
         raise InvalidOption(each.name, f"{value} is too little: at least {minimum}")
     if maximum is not None and value > maximum:
         raise InvalidOption(each.name, f"{value} is too much: at most {maximum}")
+
+
+def checkSubprotocols(names: tuple[str, ...]) -> None:
+    """Check the option ``subprotocols``, of either end (RFC 6455 section 4.1).
+
+    :param names: its value
+    :raises InvalidOption: one of them is no token
+    """
+    for name in names:
+        if not isToken(name):
+            raise InvalidOption(
+                "subprotocols", f"{name!r} is not a token, as RFC 6455 wants it"
+            )
 
 
 def readPairs(name: str, value: Any) -> tuple[tuple[str, str], ...]:

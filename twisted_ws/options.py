@@ -12,8 +12,7 @@ from typing import Any
 
 from .compression import ENGINES, PRESETS, DeflateSettings, findEngine
 from .errors import InvalidOption
-from .headers import isToken
-from .knobs import KIB, MIB, checkField, knob
+from .knobs import KIB, MIB, checkField, checkSubprotocols, knob
 from .origins import Authority, Origin, parseAuthority, parseOrigin
 
 __all__ = ["Options", "ServerOptions"]
@@ -375,11 +374,7 @@ class ServerOptions(Options):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in self.subprotocols:
-            if not isToken(name):
-                raise InvalidOption(
-                    "subprotocols", f"{name!r} is not a token, as RFC 6455 wants it"
-                )
+        checkSubprotocols(self.subprotocols)
         for listed, anything in (
             ("allowedOrigins", "dangerouslyAllowAnyOrigin"),
             ("allowedHosts", "dangerouslyAllowAnyHost"),
