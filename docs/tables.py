@@ -209,7 +209,7 @@ def flagList() -> Iterator[str]:
         *options.optParameters,
         *BridgeOptions.optParameters,
     ):
-        shown = "" if default is None else f" [default: {default:g}]"
+        shown = "" if default is None else f" [default: {default}]"
         described.append((name, short, " *VALUE*", text + shown))
     for name, short, text in options.optFlags:
         described.append((name, short, "", text))

@@ -42,7 +42,7 @@ TWISTED = (
     "tls",
     "clienttls",
     "proxies",
-    "eager",
+    "transport",
     "sending",
     "liveness",
     "outgoing",

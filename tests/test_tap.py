@@ -49,6 +49,7 @@ from twisted_ws.routes import Routes
 from twisted_ws.service import IPv6Endpoint, WebSocketService
 from twisted_ws.tap import Echo, Options, flagFor, makeService
 from twisted_ws.tls import TLSServerEndpoint, fingerprint
+from twisted_ws.transport import FastServerEndpoint
 from twisted_ws.websocket import HandlerProtocol, WebSocket
 
 # What of ServerOptions is given on the command line: a text, and what it becomes.
@@ -135,7 +136,7 @@ class BridgeTests(OptionsCase):
         self.assertIsInstance(options["factory"].site.resource, StaticFiles)
         options = parse("--connect", "ws://localhost/")
         self.assertIsInstance(options["factory"], ForwardingFactory)
-        self.assertEqual(options["endpoints"][0]._interface, "127.0.0.1")
+        self.assertEqual(beneath(options)[0]._interface, "127.0.0.1")
 
 
 class FieldTests(OptionsCase):
@@ -253,12 +254,23 @@ class FieldTests(OptionsCase):
             self.assertRefused(arguments, *parts)
 
 
+def beneath(options: Options) -> list[Any]:
+    """Give the endpoints that listen, of those that a command line makes.
+
+    :param options: what was parsed
+    """
+    return [
+        each._endpoint if isinstance(each, FastServerEndpoint) else each
+        for each in options["endpoints"]
+    ]
+
+
 class ListeningTests(OptionsCase):
     """--port, --interface, --listen."""
 
     def kinds(self, *arguments: str) -> list[type]:
         """Give the kinds of endpoints that a command line makes."""
-        return [type(each) for each in parse(*arguments)["endpoints"]]
+        return [type(each) for each in beneath(parse(*arguments))]
 
     def test_port(self) -> None:
         """By default and with --port: TCP, IPv4 and IPv6 if there is any."""
@@ -266,8 +278,8 @@ class ListeningTests(OptionsCase):
             first, *others = self.kinds(*arguments)
             self.assertIs(first, TCP4ServerEndpoint)
             self.assertIn(others, ([], [IPv6Endpoint]))
-        self.assertEqual(parse()["endpoints"][0]._port, 8080)
-        self.assertEqual(parse("--port=9000")["endpoints"][0]._port, 9000)
+        self.assertEqual(beneath(parse())[0]._port, 8080)
+        self.assertEqual(beneath(parse("--port=9000"))[0]._port, 9000)
 
     def test_wrongPort(self) -> None:
         """A port that is none."""
@@ -283,7 +295,7 @@ class ListeningTests(OptionsCase):
             ("::1", TCP6ServerEndpoint),
             ("fe80::1%lo", TCP6ServerEndpoint),
         ):
-            (endpoint,) = parse("--interface", text)["endpoints"]
+            (endpoint,) = beneath(parse("--interface", text))
             self.assertIs(type(endpoint), kind)
             self.assertEqual(endpoint._interface, text)
 
@@ -321,6 +333,19 @@ class ListeningTests(OptionsCase):
         self.assertRefused(
             ("--tls", f"--listen=ssl:443:privateKey={pem}"), "--listen: ", "--tls"
         )
+
+    def test_transport(self) -> None:
+        """Faster transports below everything, or Twisted's own."""
+        for arguments in ((), ("--listen=tcp:80",), ("--transport", "fast")):
+            for endpoint in parse(*arguments)["endpoints"]:
+                self.assertIsInstance(endpoint, FastServerEndpoint)
+        for endpoint in parse("--tls")["endpoints"]:
+            self.assertIsInstance(endpoint._endpoint, FastServerEndpoint)
+        for endpoint in parse("--transport=standard")["endpoints"]:
+            self.assertNotIsInstance(endpoint, FastServerEndpoint)
+        for endpoint in parse("--tls", "--transport=standard")["endpoints"]:
+            self.assertNotIsInstance(endpoint._endpoint, FastServerEndpoint)
+        self.assertRefused(("--transport=slow",), "--transport: 'slow'", "standard")
 
     def test_wrongListen(self) -> None:
         """What is no endpoint, or one that cannot be made."""

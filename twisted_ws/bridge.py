@@ -36,7 +36,6 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from .closing import CloseCode
-from .eager import eagerWrite
 from .errors import HandshakeRejected, HandshakeTimeout
 from .factory import ConnectionCounter
 from .handshake import Request
@@ -45,6 +44,7 @@ from .redaction import loggable, nameAddress
 from .stream import StreamProtocol
 from .streamtransport import StreamTransport
 from .targets import Target, Targets
+from .transport import eagerWrite
 
 __all__ = ["READ_SIZE", "Bridge", "End", "ForwardingFactory", "join"]
 

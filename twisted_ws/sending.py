@@ -26,7 +26,7 @@ from twisted.internet.interfaces import (
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from .eager import eagerWrite
+from .transport import eagerWrite
 
 __all__ = [
     "TRANSPORT_BUFFER",

@@ -27,6 +27,7 @@ from .pages import demoSite, fileSite
 from .routes import Routes
 from .service import WebSocketService, tcpEndpoints
 from .tls import TLSServerEndpoint, fingerprint, loadContext, selfSignedContext
+from .transport import FastServerEndpoint
 
 __all__ = ["Echo", "Options", "flagFor", "loadApplication", "makeService"]
 
@@ -86,6 +87,12 @@ def _readDrain(text: str) -> float:
     if not 0 <= drain < float("inf"):
         raise usage.UsageError(f"--drain: {text} is not a time: 0 or more seconds")
     return drain
+
+
+def _readTransport(text: str) -> str:
+    if text not in ("fast", "standard"):
+        raise usage.UsageError(f"--transport: {text!r} is neither fast nor standard")
+    return text
 
 
 def _isAddress(text: str) -> bool:
@@ -201,6 +208,13 @@ class Options(BridgeOptions):
             "Seconds that connections get to close when the server stops, each of them "
             "--close-timeout at most.",
             _readDrain,
+        ],
+        [
+            "transport",
+            None,
+            "fast",
+            "How sockets are read and written: fast, or standard, Twisted's own way.",
+            _readTransport,
         ],
         *_fieldParameters(),
     ]
@@ -395,6 +409,8 @@ class Options(BridgeOptions):
             # Into a tunnel not everybody on the network is meant to come.
             default = "" if self["connect"] is None else "127.0.0.1"
             endpoints = tcpEndpoints(reactor, port, self["interface"] or default)
+        if self["transport"] == "fast":
+            endpoints = [FastServerEndpoint(each) for each in endpoints]
         context = self["context"]
         if context is None:
             return endpoints
