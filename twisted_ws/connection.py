@@ -35,6 +35,7 @@ from .closing import (
     encodeClose,
     parseClose,
 )
+from .codec import FrameDecoder, encodeFrame
 from .deflate import (
     Deflater,
     Inflater,
@@ -54,9 +55,7 @@ from .frames import (
     FIN,
     MAX_CONTROL_PAYLOAD,
     RSV1,
-    FrameDecoder,
     Opcode,
-    encodeFrame,
 )
 from .offers import DeflateParameters
 from .options import Options
