@@ -287,18 +287,16 @@ class FrameDecoder:
         """
         frames = self.feed(data)
         messages: list[str | bytes] = []
-        for first, payload in frames:
-            if len(payload) > limit:
-                break
-            if first == _WHOLE_TEXT:
-                try:
+        try:
+            for first, payload in frames:
+                if first == _WHOLE_TEXT and len(payload) <= limit:
                     messages.append(str(payload, "utf-8"))
-                except UnicodeDecodeError:
+                elif first == _WHOLE_BINARY and len(payload) <= limit:
+                    messages.append(payload)
+                else:
                     break
-            elif first == _WHOLE_BINARY:
-                messages.append(payload)
-            else:
-                break
+        except UnicodeDecodeError:
+            pass
         return messages, frames[len(messages) :]
 
     def _continue(self, data: bytes, frames: list[tuple[int, bytes]]) -> int:
