@@ -52,6 +52,14 @@ anyCase = settings(
 Frame = tuple[int, bytes]
 
 
+class Encode(Protocol):
+    """What writes a frame."""
+
+    def __call__(
+        self, first: int, payload: bytes, key: bytes | None = None, /
+    ) -> bytes: ...
+
+
 class Decoder(Protocol):
     """What an implementation of the decoder has."""
 
@@ -67,7 +75,13 @@ class Decoder(Protocol):
     @property
     def isMidFrame(self) -> bool: ...
 
-    def feed(self, data: bytes) -> list[Frame]: ...
+    def fork(self) -> Decoder: ...
+
+    def feed(self, data: bytes, /) -> list[Frame]: ...
+
+    def feedMessages(
+        self, data: bytes, limit: int, /
+    ) -> tuple[list[str | bytes], list[Frame]]: ...
 
 
 def maskNaively(data: bytes, key: bytes) -> bytes:
@@ -743,6 +757,123 @@ class FrameCases(_Base):
             self.assertTrue(given == expected)
             self.checkIdle(decoder, f"masked {masked}")
 
+    def test_fork(self) -> None:
+        """One that goes on from another's place, wherever that is, comes to the same on
+        its own, and leaves the other as it was."""
+        for case in (*GOOD_CASES, *BAD_CASES):
+            for place in range(len(case.data) + 1):
+                where = f"{case.name}, cut at {place}"
+                decoder = self.make(case.masked, case.reservedBits)
+                before = decoder.feed(case.data[:place])
+                other = decoder.fork()
+                self.assertIs(type(other), type(decoder), where)
+                self.assertEqual(self.state(other), self.state(decoder), where)
+                self.assertEqual(other.partial, decoder.partial, where)
+                self.assertIs(other.error, decoder.error, where)
+                for each in (other, decoder):
+                    found = before + each.feed(case.data[place:])
+                    self.assertEqual(found, case.frames, where)
+                    if case.error is None:
+                        self.checkIdle(each, where)
+                    else:
+                        self.checkError(each, case, where)
+
+    def test_forkGoesItsOwnWay(self) -> None:
+        """After it a payload under way and frames that were left are each one's own."""
+        for masked in (False, True):
+            key = KEY if masked else None
+            data = writeFrame(BINARY, b"abcdef", key)
+            decoder = self.make(masked)
+            decoder.feed(data[:-3])
+            other = decoder.fork()
+            self.assertEqual(other.feed(data[-3:]), [(BINARY, b"abcdef")])
+            self.assertEqual(decoder.partial, b"abc")
+            rest = writeFrame(BINARY, b"abcuvw", key)[-3:]
+            self.assertEqual(decoder.feed(rest), [(BINARY, b"abcuvw")])
+            small = writeFrame(TEXT, b"", key)
+            decoder.feed(small * (FRAMES_PER_FEED + 2))
+            other = decoder.fork()
+            self.assertEqual(other.feed(b""), [(TEXT, b"")] * 2)
+            self.assertFalse(other.hasMore)
+            self.assertTrue(decoder.hasMore)
+            self.assertEqual(decoder.feed(small), [(TEXT, b"")] * 3)
+
+    # Messages
+
+    def test_messages(self) -> None:
+        """The whole messages that a segment begins with come as such, up to a frame
+        that is none: a control frame, a fragment, a compressed one, one over the limit,
+        a text that is not UTF-8."""
+        begin = [(TEXT, "h\u00e4llo".encode()), (BINARY, b"\xff"), (TEXT, b"")]
+        for masked in (False, True):
+            key = KEY if masked else None
+            for end in (
+                [],
+                [(PING, b"a"), (TEXT, b"b")],
+                [(0x01, b"a"), (0x80, b"b"), (TEXT, b"c")],
+                [(FIN, b"a"), (TEXT, b"b")],
+                [(FIN | RSV1 | 0x1, b"a"), (TEXT, b"b")],
+                [(BINARY, b"1234567"), (TEXT, b"b")],
+                [(TEXT, b"1234567"), (TEXT, b"b")],
+                [(TEXT, b"\xff"), (TEXT, b"b")],
+                [(TEXT, b"\xed\xa0\x80"), (TEXT, b"b")],
+                [(TEXT, b"abc\xc3"), (BINARY, b"b")],
+            ):
+                data = b"".join(
+                    writeFrame(first, payload, key) for first, payload in begin + end
+                )
+                for place in range(len(data) + 1):
+                    decoder = self.make(masked, RSV1)
+                    where = f"{end}, cut at {place}, masked {masked}"
+                    messages, found = decoder.feedMessages(data[:place], 6)
+                    if found:
+                        found += decoder.feed(data[place:])
+                    else:
+                        more, found = decoder.feedMessages(data[place:], 6)
+                        messages += more
+                    self.assertEqual(messages, ["h\u00e4llo", b"\xff", ""], where)
+                    self.assertEqual(found, end, where)
+                    self.checkIdle(decoder, where)
+
+    def test_messagesOfAnySize(self) -> None:
+        """Messages are whole at each size; with a bad last byte they are frames."""
+        for size in (1, 125, 126, 1023, 1024, 1025, 65535, 65536):
+            text = b"a" * size
+            bad = text[:-1] + b"\xff"
+            for masked in (False, True):
+                key = KEY if masked else None
+                for limit in (size, 1 << 70):
+                    decoder = self.make(masked)
+                    data = writeFrame(TEXT, text, key) + writeFrame(TEXT, bad, key)
+                    found = decoder.feedMessages(data, limit)
+                    where = f"{size} bytes, masked {masked}"
+                    self.assertTrue(found == ([text.decode()], [(TEXT, bad)]), where)
+                decoder = self.make(masked)
+                found = decoder.feedMessages(writeFrame(BINARY, text, key), size - 1)
+                self.assertTrue(found == ([], [(BINARY, text)]), where)
+
+    def test_messagesThenError(self) -> None:
+        """An error is told behind the messages before it, and none come after it."""
+        decoder = self.make(False)
+        data = writeFrame(TEXT, b"a")
+        self.assertEqual(decoder.feedMessages(data + b"\xff\xff", 5), (["a"], []))
+        self.assertIsInstance(decoder.error, ProtocolError)
+        self.assertEqual(decoder.feedMessages(data, 5), ([], []))
+
+    def test_manyMessages(self) -> None:
+        """Messages count as frames do: a limited number comes at a time."""
+        for masked in (False, True):
+            one = writeFrame(TEXT, b"a", KEY if masked else None)
+            decoder = self.make(masked)
+            sizes = []
+            data = one * (2 * FRAMES_PER_FEED + 5)
+            while data or decoder.hasMore:
+                messages, found = decoder.feedMessages(data, 5)
+                self.assertEqual((set(messages), found), ({"a"}, []))
+                sizes.append(len(messages))
+                data = b""
+            self.assertEqual(sizes, [FRAMES_PER_FEED, FRAMES_PER_FEED, 5])
+
     # Any frames, any bytes
 
     @anyCase
@@ -881,22 +1012,19 @@ class FrameCases(_Base):
         self.assertEqual(self.maskFunction(masked, key), data)
 
 
-class PythonFrameTests(FrameCases, SynchronousTestCase):
-    """The implementation in Python."""
+class EncodeCases(_Base):
+    """What is true of every implementation's way from frames to bytes."""
 
-    decoderClass = FrameDecoder
-    maskFunction = staticmethod(mask)
-
-
-class EncodeFrameTests(SynchronousTestCase):
-    """Frames to bytes."""
+    encodeFunction: Encode
+    """The function under test."""
 
     def test_RFCExamples(self) -> None:
         """The examples of RFC 6455 section 5.7 come out byte for byte."""
         for case in RFC_CASES:
             key = KEY if case.masked else None
             found = b"".join(
-                encodeFrame(first, payload, key) for first, payload in case.frames
+                self.encodeFunction(first, payload, key)
+                for first, payload in case.frames
             )
             self.assertEqual(found, case.data, case.name)
 
@@ -915,10 +1043,10 @@ class EncodeFrameTests(SynchronousTestCase):
             (65537, b"\x7f\x00\x00\x00\x00\x00\x01\x00\x01"),
         ):
             payload = b"x" * size
-            found = encodeFrame(BINARY, payload)
+            found = self.encodeFunction(BINARY, payload)
             self.assertEqual(found[: 1 + len(form)], b"\x82" + form, str(size))
             self.assertTrue(found[1 + len(form) :] == payload, str(size))
-            found = encodeFrame(BINARY, payload, KEY)
+            found = self.encodeFunction(BINARY, payload, KEY)
             masked = bytes([form[0] | 0x80]) + form[1:] + KEY
             self.assertEqual(found[: 1 + len(masked)], b"\x82" + masked, str(size))
             self.assertTrue(
@@ -928,8 +1056,10 @@ class EncodeFrameTests(SynchronousTestCase):
     def test_firstByte(self) -> None:
         """The first byte goes out as it was given: FIN, reserved bits, opcode."""
         for first in range(256):
-            self.assertEqual(encodeFrame(first, b"a"), bytes([first, 1]) + b"a")
-        self.assertEqual(encodeFrame(FIN | RSV1 | Opcode.TEXT, b""), b"\xc1\x00")
+            self.assertEqual(self.encodeFunction(first, b"a"), bytes([first, 1]) + b"a")
+        self.assertEqual(
+            self.encodeFunction(FIN | RSV1 | Opcode.TEXT, b""), b"\xc1\x00"
+        )
 
     @settings(anyCase, max_examples=50)
     @given(frames, keys)
@@ -938,9 +1068,49 @@ class EncodeFrameTests(SynchronousTestCase):
         for first, payload in drawn:
             for each in (None, key):
                 self.assertTrue(
-                    encodeFrame(first, payload, each)
+                    self.encodeFunction(first, payload, each)
                     == writeFrame(first, payload, each)
                 )
+
+
+# Each implementation
+
+try:
+    from twisted_ws import _speedups
+except ImportError:
+    _MISSING: str | None = "the accelerator is not built"
+else:
+    _MISSING = None
+
+
+class PythonFrameTests(FrameCases, SynchronousTestCase):
+    """The decoder in Python."""
+
+    decoderClass = FrameDecoder
+    maskFunction = staticmethod(mask)
+
+
+class PythonEncodeTests(EncodeCases, SynchronousTestCase):
+    """The writer of frames in Python."""
+
+    encodeFunction = staticmethod(encodeFrame)
+
+
+class NativeFrameTests(FrameCases, SynchronousTestCase):
+    """The decoder in C."""
+
+    skip = _MISSING
+    if _MISSING is None:
+        decoderClass = _speedups.FrameDecoder
+        maskFunction = staticmethod(_speedups.mask)
+
+
+class NativeEncodeTests(EncodeCases, SynchronousTestCase):
+    """The writer of frames in C."""
+
+    skip = _MISSING
+    if _MISSING is None:
+        encodeFunction = staticmethod(_speedups.encodeFrame)
 
 
 class OpcodeTests(SynchronousTestCase):

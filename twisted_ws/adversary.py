@@ -1,8 +1,7 @@
 """A peer that misbehaves: connections to a server on a port, and what came of them.
 
-A :class:`Target` is a server under attack; a :class:`Wire` is a connection to it, which
-sends any bytes and reads with care. All waiting has an end, and what a server sends is
-bounded too. :mod:`twisted_ws.threats` says what is sent, and what ought to come.
+A :class:`Target` is a server under attack; a :class:`Wire` is a connection to it. All
+waiting has an end, and what comes is bounded. :mod:`twisted_ws.attacks` has the rest.
 """
 
 from __future__ import annotations
@@ -29,7 +28,8 @@ from twisted.internet.ssl import CertificateOptions
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from .frames import RSV1, FrameDecoder
+from .codec import FrameDecoder
+from .frames import RSV1
 from .peerbytes import ACCEPT, CLOSE, PING, PONG, frame, request
 from .redaction import loggable
 

@@ -35,6 +35,7 @@ from .closing import (
     encodeClose,
     parseClose,
 )
+from .codec import FrameDecoder, encodeFrame
 from .deflate import (
     Deflater,
     Inflater,
@@ -54,9 +55,7 @@ from .frames import (
     FIN,
     MAX_CONTROL_PAYLOAD,
     RSV1,
-    FrameDecoder,
     Opcode,
-    encodeFrame,
 )
 from .offers import DeflateParameters
 from .options import Options
@@ -194,12 +193,18 @@ class Connection:
         if self._outcome is not None:
             return []
         events: list[Event] = []
-        decoder = self._decoder
-        limit = self._maxMessageSize
-        frames = self._takeUp(data) if self._isBehind else iter(decoder.feed(data))
+        decoder, limit = self._decoder, self._maxMessageSize
+        if self._isBehind or self._opcode is not None:
+            frames = self._takeUp(data)
+        else:
+            # What nearly all traffic consists of is ready here.
+            messages, rest = decoder.feedMessages(data, limit)
+            if messages:
+                events += messages
+                self._examined = 0
+            frames = iter(rest)
         try:
             for first, payload in frames:
-                # The two frames that nearly all traffic consists of come first.
                 if first == _TEXT and self._opcode is None and len(payload) <= limit:
                     events.append(str(payload, "utf-8"))
                     self._examined = 0
@@ -219,7 +224,7 @@ class Connection:
             if decoder.error is not None:
                 raise decoder.error
             if decoder.pending is not None:
-                self._pendingFrame(*decoder.pending, decoder.partial)
+                self._pendingFrame(*decoder.pending)
         except ConnectionFailed as error:
             self._fail(error, events)
         except UnicodeDecodeError:
@@ -227,8 +232,8 @@ class Connection:
         return events
 
     def _takeUp(self, data: bytes) -> Iterator[tuple[int, bytes]]:
-        """Go on where an earlier :meth:`receive` decompressed something, and perhaps
-        left something.
+        """Go on with a message, or where an earlier :meth:`receive` decompressed
+        something, and perhaps left something.
 
         :param data: what came
         :returns: the next frames
@@ -377,7 +382,7 @@ class Connection:
         # The next receive() counts anew.
         self._isBehind = True
 
-    def _pendingFrame(self, first: int, length: int, partial: bytes) -> None:
+    def _pendingFrame(self, first: int, length: int) -> None:
         """Judge a frame by its header and by what has come of its payload, so that a
         message that cannot be accepted is refused at once (section 8.1 for text)."""
         opcode = first & 0x0F
@@ -387,11 +392,14 @@ class Connection:
         isText = (self._opcode or opcode) == Opcode.TEXT
         if self._opcode is None and not self._examined:
             self._utf8 = None
-        if first & RSV1 or self._compressed is not None:
-            self._inflatePiece(partial, isText)
-            self._examined += len(partial)
-        elif isText:
-            self._validate(partial, False)
+        isCompressed = bool(first & RSV1) or self._compressed is not None
+        if isText or isCompressed:
+            # Asked for only here, as it may be a copy.
+            partial = self._decoder.partial
+            if isCompressed:
+                self._inflatePiece(partial, isText)
+            else:
+                self._validate(partial, False)
             self._examined += len(partial)
 
     def _validate(self, piece: bytes | bytearray, final: bool) -> None:

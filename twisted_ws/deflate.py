@@ -13,9 +13,10 @@ from __future__ import annotations
 
 from functools import cache
 
+from .codec import encodeFrame
 from .compression import Compressor, Decompressor, DeflateSettings, Engine
 from .errors import InvalidPayload, MessageTooBig
-from .frames import FIN, RSV1, Opcode, encodeFrame
+from .frames import FIN, RSV1, Opcode
 from .offers import LEAST_COMPRESSOR_BITS, DeflateParameters
 
 __all__ = [

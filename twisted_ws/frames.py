@@ -2,6 +2,9 @@
 
 A frame on its own: whether its header may be what it is, where it ends, what its
 payload is. What frames mean one after another is :mod:`twisted_ws.connection`'s.
+
+``FrameDecoder``, ``encodeFrame`` and ``mask`` have twins in ``_speedups.c`` that do the
+same to the letter; :mod:`twisted_ws.codec` chooses.
 """
 
 from __future__ import annotations
@@ -50,12 +53,14 @@ class Opcode(IntEnum):
 
 
 _MASKED = 0x80
+_WHOLE_TEXT = FIN | Opcode.TEXT
+_WHOLE_BINARY = FIN | Opcode.BINARY
 _BLOCK = 8192
 # A key times this is the key repeated over a block: one multiplication a payload.
 _REPEAT = int.from_bytes(b"\1\0\0\0" * (_BLOCK // 4), "little")
 
 
-def mask(data: bytes, key: bytes) -> bytes:
+def mask(data: bytes, key: bytes, /) -> bytes:
     """Mask or unmask a payload, which is the same (RFC 6455 section 5.3).
 
     :param data: any number of bytes
@@ -83,7 +88,7 @@ def mask(data: bytes, key: bytes) -> bytes:
     return b"".join(blocks)
 
 
-def encodeFrame(first: int, payload: bytes, key: bytes | None = None) -> bytes:
+def encodeFrame(first: int, payload: bytes, key: bytes | None = None, /) -> bytes:
     """Write one frame.
 
     :param first: the first byte: FIN and reserved bits, and the opcode
@@ -191,7 +196,7 @@ class FrameDecoder:
             other._payload = bytearray(self._payload)
         return other
 
-    def feed(self, data: bytes) -> list[tuple[int, bytes]]:
+    def feed(self, data: bytes, /) -> list[tuple[int, bytes]]:
         """Take a segment of the stream.
 
         :param data: any bytes, cut anywhere
@@ -267,6 +272,32 @@ class FrameDecoder:
         if offset < end:
             self._held = data[offset:]
         return frames
+
+    def feedMessages(
+        self, data: bytes, limit: int, /
+    ) -> tuple[list[str | bytes], list[tuple[int, bytes]]]:
+        """Take a segment of the stream, and decode the messages that it begins with.
+        Only for one whose first frame is not inside a fragmented message.
+
+        :param data: any bytes, cut anywhere
+        :param limit: the largest message, in bytes
+        :returns: the whole messages in one frame each, up to the first frame that is
+            none, is longer than the limit or is a text that is not UTF-8; and that
+            frame and those behind it, as from :meth:`feed`
+        """
+        frames = self.feed(data)
+        messages: list[str | bytes] = []
+        try:
+            for first, payload in frames:
+                if first == _WHOLE_TEXT and len(payload) <= limit:
+                    messages.append(str(payload, "utf-8"))
+                elif first == _WHOLE_BINARY and len(payload) <= limit:
+                    messages.append(payload)
+                else:
+                    break
+        except UnicodeDecodeError:
+            pass
+        return messages, frames[len(messages) :]
 
     def _continue(self, data: bytes, frames: list[tuple[int, bytes]]) -> int:
         """Take more of the pending frame's payload.

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from .frames import FIN, RSV1, FrameDecoder, Opcode, encodeFrame
+from .codec import FrameDecoder, encodeFrame
+from .frames import FIN, RSV1, Opcode
 
 __all__ = [
     "ACCEPT",

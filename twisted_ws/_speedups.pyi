@@ -1,0 +1,4 @@
+# The same as their twins in Python, to the letter.
+from .frames import FrameDecoder as FrameDecoder
+from .frames import encodeFrame as encodeFrame
+from .frames import mask as mask

@@ -1,0 +1,30 @@
+"""The choice between the two implementations of :mod:`twisted_ws.frames`.
+
+The one in C, ``_speedups``, is used where it was built; it does the same, faster. A
+variable of the environment, ``TWISTED_WS_PURE_PYTHON``, keeps it out: set to anything
+but nothing or ``0``.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Literal
+
+from .frames import FrameDecoder, encodeFrame, mask
+
+__all__ = ["IMPLEMENTATION", "PURE_PYTHON", "FrameDecoder", "encodeFrame", "mask"]
+
+PURE_PYTHON = "TWISTED_WS_PURE_PYTHON"
+"""The variable of the environment that keeps the one in C out."""
+
+IMPLEMENTATION: Literal["C", "Python"] = "Python"
+"""Which one is in use."""
+
+if os.environ.get(PURE_PYTHON, "") in ("", "0"):
+    try:
+        from ._speedups import FrameDecoder, encodeFrame, mask
+    except ImportError:
+        # Not built: there was no compiler, or nobody asked.
+        pass
+    else:
+        IMPLEMENTATION = "C"
