@@ -247,6 +247,28 @@ class WriteTests(SynchronousTestCase):
                 write(b" world")
                 self.assertKeeps(connection, b"hello world"[len(sent) :])
 
+    def test_burst(self) -> None:
+        """Of what is written in a row, all behind the first goes together; after a
+        while, or when something was read, there is a first one again."""
+        now = 1000.0
+        self.patch(transport, "monotonic", lambda: now)
+        skt = _Socket(100, 100, 100, gives=[b"x"])
+        server, _ = _server(skt, self.reactor)
+        server.write(b"one")
+        server.write(b"two")
+        server.write(b"three")
+        self.assertEqual(skt.sent, b"one")
+        self.assertKeeps(server, b"twothree")
+        server.doWrite()
+        self.assertEqual(skt.sent, b"onetwothree")
+        server.doRead()
+        server.write(b"four")
+        self.assertEqual(skt.sent, b"onetwothreefour")
+        skt.takes.append(100)
+        now += 2 * transport.BURST
+        server.write(b"five")
+        self.assertEqual(skt.sent, b"onetwothreefourfive")
+
     def test_error(self) -> None:
         """An error ends the connection, but not within write(): the reactor meets it
         again."""

@@ -46,6 +46,7 @@ from .stream import (
     WebSocketStreamServerEndpoint,
 )
 from .tls import TLSServerEndpoint, loadContext, selfSignedContext
+from .transport import FastServerEndpoint
 from .websocket import HandlerProtocol, WebSocket
 
 __version__ = "0.1.0"
@@ -60,6 +61,7 @@ __all__ = [
     "CloseCode",
     "ConnectFailed",
     "ConnectionClosed",
+    "FastServerEndpoint",
     "HandlerProtocol",
     "HandshakeError",
     "HandshakeRefused",
