@@ -247,6 +247,15 @@ class WriteTests(SynchronousTestCase):
                 write(b" world")
                 self.assertKeeps(connection, b"hello world"[len(sent) :])
 
+    def test_sequence(self) -> None:
+        """Pieces are sent as one."""
+        skt = _Socket(3)
+        server, _ = _server(skt, self.reactor)
+        server.writeSequence([b"he", b"llo"])
+        self.assertEqual(skt.sent, b"hel")
+        self.assertKeeps(server, b"lo")
+        self.assertRaises(TypeError, server.writeSequence, ["text"])
+
     def test_burst(self) -> None:
         """Of what is written in a row, all behind the first goes together; after a
         while, or when something was read, there is a first one again."""

@@ -22,7 +22,7 @@ Twisted has them.
 from __future__ import annotations
 
 import select
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from time import monotonic
 from typing import Any
 from weakref import WeakValueDictionary
@@ -183,6 +183,17 @@ class FastServer(tcp.Server):
                 return
             data = rest
         super().write(data)  # type: ignore[no-untyped-call]
+
+    def writeSequence(self, iovec: Iterable[bytes]) -> None:
+        """Write pieces as one; now, as far as the socket takes it.
+
+        :param iovec: the pieces
+        """
+        pieces = list(iovec)
+        if all(type(piece) is bytes for piece in pieces):
+            self.write(b"".join(pieces))
+        else:
+            super().writeSequence(pieces)  # type: ignore[no-untyped-call]
 
     def startReading(self) -> None:
         """Have the protocol told what comes, from now on."""
