@@ -277,10 +277,9 @@ addFrame(Found *found, unsigned char first, PyObject *payload)
 
     if (!payload)
         return -1;
-    frame = PyTuple_New(2);
     number = PyLong_FromLong(first);
-    if (!frame || !number) {
-        Py_XDECREF(frame);
+    frame = number ? PyTuple_New(2) : NULL;
+    if (!frame) {
         Py_XDECREF(number);
         Py_DECREF(payload);
         return -1;
@@ -624,8 +623,8 @@ Decoder_feedMessages(Decoder *self, PyObject *const *args, Py_ssize_t count)
     if (found.limit == -1 && PyErr_Occurred())
         return NULL;
     found.frames = PyList_New(0);
-    found.messages = messages = PyList_New(0);
-    if (found.frames && messages && take(self, args[0], &found) == 0)
+    found.messages = messages = found.frames ? PyList_New(0) : NULL;
+    if (messages && take(self, args[0], &found) == 0)
         both = PyTuple_Pack(2, messages, found.frames);
     Py_XDECREF(found.frames);
     Py_XDECREF(messages);
@@ -841,23 +840,22 @@ static PyType_Spec decoderSpec = {
 static int
 importRules(State *state)
 {
-    PyObject *frames = PyImport_ImportModule("twisted_ws.frames"), *number;
+    PyObject *frames = PyImport_ImportModule("twisted_ws.frames"), *number = NULL;
+    int status = -1;
 
     if (!frames)
         return -1;
-    state->validFirstBytes = PyObject_GetAttrString(frames, "_VALID");
-    state->explainFirstByte = PyObject_GetAttrString(frames, "_explainFirstByte");
-    state->protocolError = PyObject_GetAttrString(frames, "ProtocolError");
-    number = PyObject_GetAttrString(frames, "FRAMES_PER_FEED");
-    Py_DECREF(frames);
-    if (!state->validFirstBytes || !state->explainFirstByte || !state->protocolError ||
-        !number) {
-        Py_XDECREF(number);
-        return -1;
+    if ((state->validFirstBytes = PyObject_GetAttrString(frames, "_VALID")) &&
+        (state->explainFirstByte =
+             PyObject_GetAttrString(frames, "_explainFirstByte")) &&
+        (state->protocolError = PyObject_GetAttrString(frames, "ProtocolError")) &&
+        (number = PyObject_GetAttrString(frames, "FRAMES_PER_FEED"))) {
+        state->framesPerFeed = PyLong_AsSsize_t(number);
+        Py_DECREF(number);
+        status = state->framesPerFeed == -1 && PyErr_Occurred() ? -1 : 0;
     }
-    state->framesPerFeed = PyLong_AsSsize_t(number);
-    Py_DECREF(number);
-    return state->framesPerFeed == -1 && PyErr_Occurred() ? -1 : 0;
+    Py_DECREF(frames);
+    return status;
 }
 
 static int

@@ -12,7 +12,14 @@ from typing import Literal
 
 from .frames import FrameDecoder, encodeFrame, mask
 
-__all__ = ["IMPLEMENTATION", "PURE_PYTHON", "FrameDecoder", "encodeFrame", "mask"]
+__all__ = [
+    "IMPLEMENTATION",
+    "PURE_PYTHON",
+    "FrameDecoder",
+    "encodeFrame",
+    "mask",
+    "versionLine",
+]
 
 PURE_PYTHON = "TWISTED_WS_PURE_PYTHON"
 """The variable of the environment that keeps the one in C out."""
@@ -28,3 +35,12 @@ if os.environ.get(PURE_PYTHON, "") in ("", "0"):
         pass
     else:
         IMPLEMENTATION = "C"
+
+
+def versionLine() -> str:
+    """Say which version this is, and which implementation is in use."""
+    # Only now: it is set when the package has imported all of its modules.
+    from . import __version__
+
+    accelerator = "C" if IMPLEMENTATION == "C" else "none"
+    return f"twisted_ws {__version__} (accelerator: {accelerator})"
