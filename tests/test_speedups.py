@@ -275,6 +275,45 @@ class ArgumentTests(SynchronousTestCase):
             if isinstance(each, str):
                 self.assertEqual(each, "the decoder is in use, or has failed")
 
+    def test_forkWhileFed(self) -> None:
+        """Code that runs while a decoder is forked, because the garbage collector does,
+        and feeds it, leaves two decoders that are whole."""
+        large = bytes(range(250)) * 400
+        data = frames.encodeFrame(BINARY, large)
+        fed: list[int] = []
+
+        class Cycle:
+            def __init__(self, decoder: Any) -> None:
+                self.me = self
+                self.decoder = decoder
+
+            def __del__(self) -> None:
+                self.decoder.feed(data[100 : len(data) // 2])
+                fed.append(1)
+
+        before = gc.get_threshold()
+        try:
+            gc.collect()
+            for _ in range(20):
+                gc.set_threshold(0)
+                decoder = speedups.FrameDecoder(False)
+                decoder.feed(data[:100])
+                Cycle(decoder)
+                gc.set_threshold(1, 1, 1)
+                other = decoder.fork()
+                gc.set_threshold(0)
+                gc.collect()
+                self.assertEqual(
+                    decoder.feed(data[len(data) // 2 :]), [(BINARY, large)]
+                )
+                rest = len(data) - len(large) + len(other.partial)
+                if rest != 100:
+                    rest = len(data) // 2
+                self.assertEqual(other.feed(data[rest:]), [(BINARY, large)])
+        finally:
+            gc.set_threshold(*before)
+        self.assertEqual(len(fed), 20)
+
 
 class MemoryTests(SynchronousTestCase):
     """References and memory."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
-from typing import Any, cast
+from typing import Any
 
 from twisted_ws import frames
 
@@ -84,7 +84,7 @@ class Twins:
 
     def fork(self) -> Twins:
         """Fork both."""
-        other = cast(Twins, object.__new__(type(self)))
+        other = object.__new__(Twins)
         other.masked = self.masked
         other._python = self._python.fork()
         other._native = self._native.fork()

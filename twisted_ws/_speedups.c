@@ -567,9 +567,11 @@ take(Decoder *self, PyObject *data, Found *found)
     }
     if (self->error)
         return 0;
-    if (PyObject_GetBuffer(data, &view, PyBUF_SIMPLE) < 0)
-        return -1;
     self->busy = 1;
+    if (PyObject_GetBuffer(data, &view, PyBUF_SIMPLE) < 0) {
+        self->busy = 0;
+        return -1;
+    }
     if (self->rest && view.len) {
         PyBytes_Concat(&self->rest, data);
         if (!self->rest) {
@@ -597,11 +599,11 @@ PyDoc_STRVAR(feedDoc,
 "Take a segment of the stream, see twisted_ws.frames.FrameDecoder.feed.");
 
 static PyObject *
-Decoder_feed(Decoder *self, PyObject *data)
+Decoder_feed(PyObject *self, PyObject *data)
 {
     Found found = {PyList_New(0), NULL, 0, 0};
 
-    if (found.frames && take(self, data, &found) < 0)
+    if (found.frames && take((Decoder *)self, data, &found) < 0)
         Py_CLEAR(found.frames);
     return found.frames;
 }
@@ -611,7 +613,7 @@ PyDoc_STRVAR(feedMessagesDoc,
 "Take a segment of the stream, see twisted_ws.frames.FrameDecoder.feedMessages.");
 
 static PyObject *
-Decoder_feedMessages(Decoder *self, PyObject *const *args, Py_ssize_t count)
+Decoder_feedMessages(PyObject *self, PyObject *const *args, Py_ssize_t count)
 {
     Found found = {NULL, NULL, 0, 0};
     PyObject *messages, *both = NULL;
@@ -624,7 +626,7 @@ Decoder_feedMessages(Decoder *self, PyObject *const *args, Py_ssize_t count)
         return NULL;
     found.frames = PyList_New(0);
     found.messages = messages = found.frames ? PyList_New(0) : NULL;
-    if (messages && take(self, args[0], &found) == 0)
+    if (messages && take((Decoder *)self, args[0], &found) == 0)
         both = PyTuple_Pack(2, messages, found.frames);
     Py_XDECREF(found.frames);
     Py_XDECREF(messages);
@@ -679,26 +681,29 @@ PyDoc_STRVAR(forkDoc,
 "Make another one that goes on from here, see twisted_ws.frames.FrameDecoder.fork.");
 
 static PyObject *
-Decoder_fork(Decoder *self, PyObject *Py_UNUSED(ignored))
+Decoder_fork(PyObject *object, PyObject *Py_UNUSED(ignored))
 {
-    PyTypeObject *type = Py_TYPE(self);
-    PyObject *payload = NULL;
+    PyTypeObject *type = Py_TYPE(object);
+    Decoder *self = (Decoder *)object;
     Decoder *other;
 
     if (self->busy) {
         PyErr_SetString(PyExc_RuntimeError, "the decoder is in use, or has failed");
         return NULL;
     }
-    if (self->payload) {
-        payload = PyBytes_FromStringAndSize(NULL, PyBytes_GET_SIZE(self->payload));
-        if (!payload)
-            return NULL;
-        memcpy(bytesOf(payload), bytesOf(self->payload), (size_t)self->received);
-    }
+    /* First, as the garbage collector may run here, and feed this decoder; what comes
+     * behind it does not make it run. */
     other = (Decoder *)type->tp_alloc(type, 0);
-    if (!other) {
-        Py_XDECREF(payload);
+    if (!other)
         return NULL;
+    if (self->payload) {
+        other->payload =
+            PyBytes_FromStringAndSize(NULL, PyBytes_GET_SIZE(self->payload));
+        if (!other->payload) {
+            Py_DECREF(other);
+            return NULL;
+        }
+        memcpy(bytesOf(other->payload), bytesOf(self->payload), (size_t)self->received);
     }
     other->module = self->module;
     Py_INCREF(self->module);
@@ -708,7 +713,6 @@ Decoder_fork(Decoder *self, PyObject *Py_UNUSED(ignored))
     other->error = self->error;
     Py_XINCREF(self->rest);
     other->rest = self->rest;
-    other->payload = payload;
     other->length = self->length;
     other->received = self->received;
     other->fresh = self->fresh;
@@ -721,8 +725,10 @@ Decoder_fork(Decoder *self, PyObject *Py_UNUSED(ignored))
 }
 
 static int
-Decoder_traverse(Decoder *self, visitproc visit, void *arg)
+Decoder_traverse(PyObject *object, visitproc visit, void *arg)
 {
+    Decoder *self = (Decoder *)object;
+
     Py_VISIT(Py_TYPE(self));
     Py_VISIT(self->module);
     /* This can lead back: a raised exception knows its frames. */
@@ -731,16 +737,19 @@ Decoder_traverse(Decoder *self, visitproc visit, void *arg)
 }
 
 static int
-Decoder_clear(Decoder *self)
+Decoder_clear(PyObject *object)
 {
+    Decoder *self = (Decoder *)object;
+
     Py_CLEAR(self->error);
     return 0;
 }
 
 static void
-Decoder_dealloc(Decoder *self)
+Decoder_dealloc(PyObject *object)
 {
-    PyTypeObject *type = Py_TYPE(self);
+    PyTypeObject *type = Py_TYPE(object);
+    Decoder *self = (Decoder *)object;
 
     PyObject_GC_UnTrack(self);
     Py_CLEAR(self->error);
@@ -753,24 +762,29 @@ Decoder_dealloc(Decoder *self)
 }
 
 static PyObject *
-Decoder_error(Decoder *self, void *Py_UNUSED(closure))
+Decoder_error(PyObject *object, void *Py_UNUSED(closure))
 {
+    Decoder *self = (Decoder *)object;
     PyObject *error = self->error ? self->error : Py_None;
     Py_INCREF(error);
     return error;
 }
 
 static PyObject *
-Decoder_pending(Decoder *self, void *Py_UNUSED(closure))
+Decoder_pending(PyObject *object, void *Py_UNUSED(closure))
 {
+    Decoder *self = (Decoder *)object;
+
     if (!self->payload)
         Py_RETURN_NONE;
     return Py_BuildValue("(iK)", (int)self->first, (unsigned long long)self->length);
 }
 
 static PyObject *
-Decoder_partial(Decoder *self, void *Py_UNUSED(closure))
+Decoder_partial(PyObject *object, void *Py_UNUSED(closure))
 {
+    Decoder *self = (Decoder *)object;
+
     if (!self->payload)
         return PyBytes_FromStringAndSize(NULL, 0);
     return copied(bytesOf(self->payload) + self->received - self->fresh, self->fresh,
@@ -778,35 +792,39 @@ Decoder_partial(Decoder *self, void *Py_UNUSED(closure))
 }
 
 static PyObject *
-Decoder_hasMore(Decoder *self, void *Py_UNUSED(closure))
+Decoder_hasMore(PyObject *object, void *Py_UNUSED(closure))
 {
+    Decoder *self = (Decoder *)object;
+
     return PyBool_FromLong(self->rest != NULL);
 }
 
 static PyObject *
-Decoder_isMidFrame(Decoder *self, void *Py_UNUSED(closure))
+Decoder_isMidFrame(PyObject *object, void *Py_UNUSED(closure))
 {
+    Decoder *self = (Decoder *)object;
+
     return PyBool_FromLong(self->payload || self->heldSize || self->rest);
 }
 
 static PyMethodDef Decoder_methods[] = {
-    {"feed", (PyCFunction)Decoder_feed, METH_O, feedDoc},
+    {"feed", Decoder_feed, METH_O, feedDoc},
     {"feedMessages", (PyCFunction)(void (*)(void))Decoder_feedMessages, METH_FASTCALL,
      feedMessagesDoc},
-    {"fork", (PyCFunction)Decoder_fork, METH_NOARGS, forkDoc},
+    {"fork", Decoder_fork, METH_NOARGS, forkDoc},
     {NULL, NULL, 0, NULL}
 };
 
 static PyGetSetDef Decoder_getters[] = {
-    {"error", (getter)Decoder_error, NULL,
+    {"error", Decoder_error, NULL,
      "What is wrong with the first bytes that are no frame.", NULL},
-    {"pending", (getter)Decoder_pending, NULL,
+    {"pending", Decoder_pending, NULL,
      "First byte and payload length of a frame that has not ended.", NULL},
-    {"partial", (getter)Decoder_partial, NULL,
+    {"partial", Decoder_partial, NULL,
      "What the last segment brought of its payload, unmasked.", NULL},
-    {"hasMore", (getter)Decoder_hasMore, NULL,
+    {"hasMore", Decoder_hasMore, NULL,
      "Whether feed() left some frames for its next call.", NULL},
-    {"isMidFrame", (getter)Decoder_isMidFrame, NULL,
+    {"isMidFrame", Decoder_isMidFrame, NULL,
      "Whether a frame has begun and not ended.", NULL},
     {NULL, NULL, NULL, NULL, NULL}
 };
