@@ -264,7 +264,7 @@ class ArgumentTests(SynchronousTestCase):
         data = frames.encodeFrame(0x01, b"abc") * 1000
         try:
             gc.collect()
-            gc.set_threshold(1, 1, 1)
+            gc.set_threshold(1, 1000, 1000)
             for _ in range(20):
                 Cycle()
                 found = decoder.feed(data)
@@ -280,6 +280,7 @@ class ArgumentTests(SynchronousTestCase):
         and feeds it, leaves two decoders that are whole."""
         large = bytes(range(250)) * 400
         data = frames.encodeFrame(BINARY, large)
+        half = len(data) // 2
         fed: list[int] = []
 
         class Cycle:
@@ -288,7 +289,7 @@ class ArgumentTests(SynchronousTestCase):
                 self.decoder = decoder
 
             def __del__(self) -> None:
-                self.decoder.feed(data[100 : len(data) // 2])
+                self.decoder.feed(data[100:half])
                 fed.append(1)
 
         before = gc.get_threshold()
@@ -299,17 +300,14 @@ class ArgumentTests(SynchronousTestCase):
                 decoder = speedups.FrameDecoder(False)
                 decoder.feed(data[:100])
                 Cycle(decoder)
-                gc.set_threshold(1, 1, 1)
+                gc.set_threshold(1, 1000, 1000)
                 other = decoder.fork()
                 gc.set_threshold(0)
                 gc.collect()
-                self.assertEqual(
-                    decoder.feed(data[len(data) // 2 :]), [(BINARY, large)]
-                )
-                rest = len(data) - len(large) + len(other.partial)
-                if rest != 100:
-                    rest = len(data) // 2
-                self.assertEqual(other.feed(data[rest:]), [(BINARY, large)])
+                # Some versions of Python collect in the middle, others behind it.
+                at = 100 if len(other.partial) < 100 else half
+                self.assertEqual(other.feed(data[at:]), [(BINARY, large)])
+                self.assertEqual(decoder.feed(data[half:]), [(BINARY, large)])
         finally:
             gc.set_threshold(*before)
         self.assertEqual(len(fed), 20)
