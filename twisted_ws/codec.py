@@ -1,8 +1,8 @@
-"""The choice between the two implementations of :mod:`twisted_ws.frames`.
+"""Frames in C or in Python: the choice between the two implementations.
 
-The one in C, ``_speedups``, is used where it was built; it does the same, faster. A
-variable of the environment, ``TWISTED_WS_PURE_PYTHON``, keeps it out: set to anything
-but nothing or ``0``.
+The one in C, ``_speedups``, is used where it was built; it does the same as
+:mod:`twisted_ws.frames`, faster. A variable of the environment,
+``TWISTED_WS_PURE_PYTHON``, keeps it out: set to anything but nothing or ``0``.
 """
 
 from __future__ import annotations
