@@ -286,7 +286,11 @@ class Environment:
         :param arguments: the command line
         :returns: what it printed
         """
-        return run([self._python, self._twistd, *arguments], self._elsewhere)
+        return run(
+            [self._python, self._twistd, *arguments],
+            self._elsewhere,
+            {"TWISTED_WS_PURE_PYTHON": ""},
+        )
 
 
 def commands(helpText: str) -> set[str]:
@@ -474,7 +478,7 @@ class InstallTests(SynchronousTestCase):
         before = environment.twistd("--help")
         self.assertNotIn("websocket", commands(before))
         self.assertIn("web", commands(before), before)
-        environment.install(*what, environ=environ or {"TWISTED_WS_BUILD": ""})
+        environment.install(*what, environ={"TWISTED_WS_BUILD": "", **(environ or {})})
         self.assertIn("websocket", commands(environment.twistd("--help")))
         helpText = environment.twistd("websocket", "--help")
         for option in ("--port=", "--certificate=", "--max-message-size="):

@@ -23,6 +23,10 @@
 #include <stdint.h>
 #include <string.h>
 
+#ifdef _MSC_VER
+#define restrict __restrict
+#endif
+
 enum {
     MASKED = 0x80,
     CONTROL = 0x08,
@@ -276,8 +280,6 @@ addFrame(Found *found, unsigned char first, PyObject *payload)
     PyObject *frame, *number;
     int status;
 
-    if (!payload)
-        return -1;
     number = PyLong_FromLong(first);
     frame = number ? PyTuple_New(2) : NULL;
     if (!frame) {
@@ -296,11 +298,7 @@ addFrame(Found *found, unsigned char first, PyObject *payload)
 static int
 addMessage(Found *found, PyObject *message)
 {
-    int status;
-
-    if (!message)
-        return -1;
-    status = PyList_Append(found->messages, message);
+    int status = PyList_Append(found->messages, message);
     Py_DECREF(message);
     return status;
 }
