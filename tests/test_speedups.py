@@ -14,11 +14,12 @@ import sys
 import tracemalloc
 import weakref
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from twisted.trial.unittest import SynchronousTestCase
+from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from tests.twins import (
     KEY,
@@ -464,6 +465,32 @@ class InterpreterTests(SynchronousTestCase):
         del decoder
         gc.collect()
         self.assertIsNone(watched())
+
+    def test_ownGIL(self) -> None:
+        """It works in an interpreter with a GIL of its own."""
+        if sys.version_info < (3, 12):
+            raise SkipTest("this Python has one GIL for all interpreters")
+        name = "_interpreters" if sys.version_info >= (3, 13) else "_xxsubinterpreters"
+        interpreters = importlib.import_module(name)
+        places = [str(Path(each.__file__).parent) for each in (speedups, frames)]
+        # Not the package itself, which imports what does not work there.
+        code = f"""if True:
+            import sys, types
+            package = types.ModuleType("twisted_ws")
+            package.__path__ = {places!r}
+            sys.modules["twisted_ws"] = package
+            from twisted_ws import _speedups
+            decoder = _speedups.FrameDecoder(False)
+            assert decoder.feed(b"\\x81\\1a\\xff\\xff") == [(0x81, b"a")]
+            assert str(decoder.error) == "reserved opcode 0xf"
+        """
+        for _ in range(2):
+            number = interpreters.create()
+            try:
+                # Raises, or in later versions gives, what went wrong.
+                self.assertIsNone(interpreters.run_string(number, code))
+            finally:
+                interpreters.destroy(number)
 
     def test_rulesMissing(self) -> None:
         """Without the rules of the module in Python it cannot be loaded."""
