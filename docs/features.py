@@ -107,7 +107,7 @@ FEATURES = (
         "yes",
         "no",
     ),
-    Feature("native", "Parts in C", "yes", "no", "yes", "no"),
+    Feature("native", "Parts in C", "yes", "no", "yes", "yes"),
     Feature("wamp", "WAMP", "yes", "no", "no", "no"),
     Feature("types", "Marked as typed (PEP 561)", "yes", "yes", "yes", "yes"),
 )

@@ -16,9 +16,9 @@ from unittest import mock
 
 from twisted.trial.unittest import SynchronousTestCase
 
-import twisted_ws
 from twisted_ws.arguments import COMMANDS, Settings, addField, readSettings, withFlags
 from twisted_ws.clientoptions import ClientOptions
+from twisted_ws.codec import versionLine
 from twisted_ws.knobs import flagFor
 from twisted_ws.options import Options
 
@@ -174,9 +174,7 @@ class ReadingTests(ArgumentsTests):
         found = self.say("--help")
         for each in (*COMMANDS, "Exit status:", "[default: 1MiB]", "[default: 20]"):
             self.assertIn(each, found)
-        self.assertEqual(
-            self.say("--version"), f"twisted_ws {twisted_ws.__version__}\n"
-        )
+        self.assertEqual(self.say("--version"), f"{versionLine()}\n")
 
 
 class RefusingTests(ArgumentsTests):

@@ -27,6 +27,11 @@ from twisted.trial.unittest import SkipTest, SynchronousTestCase
 ROOT = Path(__file__).resolve().parent.parent
 PLUGIN = "twisted/plugins/twisted_ws_plugin.py"
 TIMEOUT = 120.0
+# The accelerator's file, one that an older Python left, and how to have no compiler.
+NATIVE = f"twisted_ws/_speedups{sysconfig.get_config_var('EXT_SUFFIX')}"
+STALE = "_speedups.cpython-39-x86_64-linux-gnu.so"
+NO_COMPILER = {"CC": "/nonexistent/compiler"}
+PURE = "py3-none-any"
 
 # All that a build looks at; there may be much else, such as virtual environments.
 DIRECTORIES = ("twisted_ws", "twisted", "tests", "docs")
@@ -110,6 +115,7 @@ def sourceTree() -> Path:
         "tests/__pycache__/test_x.cpython-310.pyc",
         "docs/_build/index.html",
         "twistd.log",
+        f"twisted_ws/{STALE}",
     ):
         path = tree / name
         path.parent.mkdir(exist_ok=True, parents=True)
@@ -117,37 +123,64 @@ def sourceTree() -> Path:
     return tree
 
 
+def missingCompiler() -> str | None:
+    """Say why the accelerator cannot be built here, if so."""
+    compiler = os.environ.get("CC") or sysconfig.get_config_var("CC") or ""
+    if not compiler or shutil.which(compiler.split()[0]) is None:
+        return "there is no C compiler"
+    if not (Path(sysconfig.get_path("include")) / "Python.h").is_file():
+        return "Python's headers are not installed"
+    return None
+
+
 @functools.cache
 def buildBackend() -> dict[str, str]:
-    """Have hatchling at hand: the one that is installed, else one from PyPI.
+    """Have hatchling and setuptools at hand: those that are installed, else those of
+    PyPI.
 
     :returns: what to add to the environment
     """
-    if importlib.util.find_spec("hatchling") is not None:
+    if all(map(importlib.util.find_spec, ("hatchling", "setuptools"))):
         return {}
     target = workshop() / "hatchling"
     pip: list[str | Path] = [sys.executable, "-m", "pip", "install"]
     # Few tries: without a network there is no use in more.
     quick = ["--quiet", "--retries", "1", "--timeout", "15"]
     try:
-        run([*pip, *quick, "--target", target, "hatchling>=1.27"], workshop())
+        wanted = ("hatchling>=1.27", "setuptools>=61")
+        run([*pip, *quick, "--target", target, *wanted], workshop())
     except (AssertionError, subprocess.TimeoutExpired) as error:
         lastLine = str(error).strip().rpartition("\n")[2]
         raise SkipTest(
-            f"hatchling is not installed and cannot be fetched: {lastLine}"
+            f"what builds is not installed and cannot be fetched: {lastLine}"
         ) from None
     return {"PYTHONPATH": str(target)}
 
 
+def build(target: str, directory: Path, environ: dict[str, str]) -> str:
+    """Build a distribution.
+
+    :param target: ``wheel`` or ``sdist``
+    :param directory: where to
+    :param environ: what to add to the environment
+    :returns: what was printed
+    """
+    hatchling = [sys.executable, "-m", "hatchling", "build"]
+    return run(
+        [*hatchling, "-t", target, "-d", directory],
+        sourceTree(),
+        {"TWISTED_WS_BUILD": "", **buildBackend(), **environ},
+    )
+
+
 @functools.cache
 def built(target: str) -> Path:
-    """Build a distribution.
+    """Give a distribution, built as anybody would.
 
     :param target: ``wheel`` or ``sdist``
     """
     directory = workshop() / target
-    hatchling = [sys.executable, "-m", "hatchling", "build"]
-    run([*hatchling, "-t", target, "-d", directory], sourceTree(), buildBackend())
+    build(target, directory, {})
     [found] = directory.iterdir()
     return found
 
@@ -238,11 +271,13 @@ class Environment:
         command: list[str | Path] = [self._python, "-m", "pip", *arguments]
         return run(command, self._elsewhere, self._environ)
 
-    def install(self, *what: str | Path) -> None:
+    def install(self, *what: str | Path, environ: dict[str, str]) -> None:
         """Install without dependencies, with the build backend that is here.
 
         :param what: pip's arguments
+        :param environ: what to add to the environment
         """
+        self._environ.update(environ)
         self.pip("install", "--no-index", "--no-deps", "--no-build-isolation", *what)
 
     def twistd(self, *arguments: str) -> str:
@@ -251,7 +286,11 @@ class Environment:
         :param arguments: the command line
         :returns: what it printed
         """
-        return run([self._python, self._twistd, *arguments], self._elsewhere)
+        return run(
+            [self._python, self._twistd, *arguments],
+            self._elsewhere,
+            {"TWISTED_WS_PURE_PYTHON": ""},
+        )
 
 
 def commands(helpText: str) -> set[str]:
@@ -273,7 +312,8 @@ class WheelTests(SynchronousTestCase):
         plugin and the licence."""
         names = wheelNames()
         for path in sorted((ROOT / "twisted_ws").glob("*.*")):
-            self.assertIn(f"twisted_ws/{path.name}", names)
+            if path.suffix not in (".c", ".so", ".pyd"):
+                self.assertIn(f"twisted_ws/{path.name}", names)
         for name in ("twisted_ws/demo.html", "twisted_ws/py.typed", PLUGIN):
             self.assertIn(name, names)
         licences = [name for name in names if name.endswith("licenses/LICENSE")]
@@ -290,6 +330,7 @@ class WheelTests(SynchronousTestCase):
                 self.assertTrue(top == "twisted_ws" or top.endswith(".dist-info"), name)
             self.assertNotIn("__pycache__", rest)
             self.assertNotIn("leftover", rest)
+            self.assertNotEqual(rest, STALE)
 
     def test_metadata(self) -> None:
         """The metadata name the dependencies without which nothing runs, the oldest
@@ -316,6 +357,64 @@ class WheelTests(SynchronousTestCase):
         self.assertEqual(str(payload).strip(), readme.strip())
 
 
+class AcceleratorTests(SynchronousTestCase):
+    """Wheels with the accelerator, and without."""
+
+    skip = missingTools()
+
+    def wheel(self, environ: dict[str, str]) -> tuple[str, list[str], str]:
+        """Build a wheel.
+
+        :param environ: what to add to the environment
+        :returns: its name, the native files in it, and what was printed
+        """
+        directory = Path(tempfile.mkdtemp(dir=workshop()))
+        output = build("wheel", directory, environ)
+        [found] = directory.iterdir()
+        with zipfile.ZipFile(found) as wheel:
+            names = wheel.namelist()
+        native = [name for name in names if name.endswith((".so", ".pyd", ".c"))]
+        return found.name, native, output
+
+    def test_withCompiler(self) -> None:
+        """With a compiler the wheel holds it, and says for which Python it is."""
+        why = missingCompiler()
+        if why is not None:
+            raise SkipTest(why)
+        name, native, output = self.wheel({"TWISTED_WS_BUILD": "require"})
+        self.assertEqual(native, [NATIVE])
+        self.assertNotIn(PURE, name)
+        self.assertIn(f"cp{sys.version_info[0]}{sys.version_info[1]}-", name)
+        self.assertNotIn("without its accelerator", output)
+
+    def test_withoutCompiler(self) -> None:
+        """Without one the wheel is for every Python, and one line says why."""
+        name, native, output = self.wheel(NO_COMPILER)
+        self.assertEqual(native, [])
+        self.assertIn(PURE, name)
+        [line] = [line for line in output.splitlines() if "accelerator" in line]
+        self.assertIn("twisted_ws without its accelerator, in Python only: ", line)
+
+    def test_leftOut(self) -> None:
+        """It can be left out."""
+        name, native, output = self.wheel({"TWISTED_WS_BUILD": "skip"})
+        self.assertEqual(native, [])
+        self.assertIn(PURE, name)
+        self.assertIn("TWISTED_WS_BUILD is skip", output)
+
+    def test_required(self) -> None:
+        """Where it is required there is no wheel without it."""
+        environ = {"TWISTED_WS_BUILD": "require", **NO_COMPILER}
+        error = self.assertRaises(AssertionError, self.wheel, environ)
+        self.assertIn("TWISTED_WS_BUILD is require, but ", str(error))
+
+    def test_anotherWish(self) -> None:
+        """Any other word is an error, so that a slip does not go unseen."""
+        environ = {"TWISTED_WS_BUILD": "required"}
+        error = self.assertRaises(AssertionError, self.wheel, environ)
+        self.assertIn("'required', neither require nor skip", str(error))
+
+
 class SdistTests(SynchronousTestCase):
     """What is in the source distribution."""
 
@@ -325,10 +424,16 @@ class SdistTests(SynchronousTestCase):
         """The source distribution also holds the tests, the documentation and what
         they need to run."""
         names = sdistNames()
-        for name in ("LICENSE", "README.md", "pyproject.toml", PLUGIN):
+        for name in (
+            "LICENSE",
+            "README.md",
+            "pyproject.toml",
+            "hatch_build.py",
+            PLUGIN,
+        ):
             self.assertIn(name, names)
         for directory, suffixes in (
-            ("twisted_ws", {".py", ".html", ".typed"}),
+            ("twisted_ws", {".py", ".pyi", ".c", ".html", ".typed"}),
             ("tests", {".py"}),
             ("docs", {".md", ".rst", ".py", ".conf", ".tac"}),
         ):
@@ -345,7 +450,8 @@ class SdistTests(SynchronousTestCase):
         and no ``__init__.py`` in the place of Twisted's."""
         for name in sdistNames():
             self.assertNotIn("__pycache__", name)
-            self.assertNotIn("_build", name)
+            self.assertNotIn("_build/", name)
+            self.assertFalse(name.endswith((".so", ".pyd")), name)
             self.assertNotIn(
                 name.rpartition("/")[2], ("dropin.cache", "twistd.log"), name
             )
@@ -358,21 +464,30 @@ class InstallTests(SynchronousTestCase):
 
     skip = missingTools()
 
-    def checkInstall(self, name: str, *what: str | Path) -> None:
+    def checkInstall(
+        self, name: str, *what: str | Path, environ: dict[str, str] | None = None
+    ) -> None:
         """Install and look at the help texts; then uninstall.
 
         :param name: of the environment's directory
         :param what: pip's arguments
+        :param environ: what to add to the environment; nothing has the accelerator
+            built if that can be done
         """
         environment = Environment(name)
         before = environment.twistd("--help")
         self.assertNotIn("websocket", commands(before))
         self.assertIn("web", commands(before), before)
-        environment.install(*what)
+        environment.install(*what, environ={"TWISTED_WS_BUILD": "", **(environ or {})})
         self.assertIn("websocket", commands(environment.twistd("--help")))
         helpText = environment.twistd("websocket", "--help")
         for option in ("--port=", "--certificate=", "--max-message-size="):
             self.assertIn(option, helpText)
+        accelerator = "none" if environ or missingCompiler() else "C"
+        self.assertIn(
+            f"(accelerator: {accelerator})",
+            environment.twistd("websocket", "--version"),
+        )
         environment.pip("uninstall", "--yes", "twisted_ws")
         after = environment.twistd("--help")
         self.assertEqual(commands(after), commands(before))
@@ -392,3 +507,12 @@ class InstallTests(SynchronousTestCase):
         """The same from an editable install, which Twisted sees because it is a plain
         path entry."""
         self.checkInstall("venv-editable", "--editable", sourceTree())
+
+    def test_editableWithoutCompiler(self) -> None:
+        """The same where there is no compiler; what was built before is not used, as
+        the source may have changed."""
+        (sourceTree() / NATIVE).touch()
+        self.checkInstall(
+            "venv-no-compiler", "--editable", sourceTree(), environ=NO_COMPILER
+        )
+        self.assertFalse((sourceTree() / NATIVE).exists())

@@ -27,6 +27,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from twisted_ws import service
+from twisted_ws.codec import versionLine
 from twisted_ws.factory import WebSocketServerFactory
 from twisted_ws.interfaces import WebSocketProtocol
 from twisted_ws.service import (
@@ -161,6 +162,7 @@ class ListeningTests(ServiceCase):
         self.assertEqual(serving.ports, ports)
         for endpoint in endpoints:
             self.assertEqual(endpoint.factories, [self.factory])
+        self.assertEqual(self.logged[0], versionLine())
         self.assertIn("Listening on 127.0.0.1 port 8080", self.logged)
         self.assertTrue([each for each in self.logged if "/run/ws" in each])
 

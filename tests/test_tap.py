@@ -37,6 +37,7 @@ from tests.certificates import keyToPEM, makeCertificate, makeKey, toPEM
 from tests.processes import removeDirectory
 from twisted_ws import tap
 from twisted_ws.bridge import Bridge, ForwardingFactory
+from twisted_ws.codec import versionLine
 from twisted_ws.errors import HandshakeRejected
 from twisted_ws.factory import WebSocketServerFactory
 from twisted_ws.handshake import Request
@@ -861,6 +862,15 @@ class HelpTests(SynchronousTestCase):
             self.assertIn(f"[default: {default}]", flat)
         self.assertNotIn("[default: None]", flat)
         self.assertNotIn(".0]", flat)
+
+    def test_version(self) -> None:
+        """``--version`` has the package's version, and which implementation of the
+        frames is in use, and it is all."""
+        written = io.StringIO()
+        with redirect_stdout(written), self.assertRaises(SystemExit) as caught:
+            Options().parseOptions(["--version"])
+        self.assertEqual(caught.exception.code, 0)
+        self.assertEqual(written.getvalue(), f"{versionLine()}\n")
 
     def test_defaults(self) -> None:
         """A size is written as one would give it."""

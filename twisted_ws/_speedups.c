@@ -12,8 +12,9 @@
  * - Making an object may run the garbage collector, and so any code. While feed() works
  *   the decoder refuses to be used again.
  *
- * Not the limited API: Python 3.10 has no buffers in it, and no version the resizing of a
- * bytes object, without which each large payload would be copied once more.
+ * Not the limited API: Python 3.10 has no buffers in it, and no version has the resizing
+ * of a bytes object. With what there is instead, reading a frame of 16 bytes takes 75 ns,
+ * not 52, one of 256 bytes 89, not 75, and one of 1 MiB in segments many times as long.
  */
 
 #define PY_SSIZE_T_CLEAN
@@ -21,6 +22,10 @@
 
 #include <stdint.h>
 #include <string.h>
+
+#ifdef _MSC_VER
+#define restrict __restrict
+#endif
 
 enum {
     MASKED = 0x80,
@@ -275,12 +280,9 @@ addFrame(Found *found, unsigned char first, PyObject *payload)
     PyObject *frame, *number;
     int status;
 
-    if (!payload)
-        return -1;
-    frame = PyTuple_New(2);
     number = PyLong_FromLong(first);
-    if (!frame || !number) {
-        Py_XDECREF(frame);
+    frame = number ? PyTuple_New(2) : NULL;
+    if (!frame) {
         Py_XDECREF(number);
         Py_DECREF(payload);
         return -1;
@@ -296,11 +298,7 @@ addFrame(Found *found, unsigned char first, PyObject *payload)
 static int
 addMessage(Found *found, PyObject *message)
 {
-    int status;
-
-    if (!message)
-        return -1;
-    status = PyList_Append(found->messages, message);
+    int status = PyList_Append(found->messages, message);
     Py_DECREF(message);
     return status;
 }
@@ -568,9 +566,11 @@ take(Decoder *self, PyObject *data, Found *found)
     }
     if (self->error)
         return 0;
-    if (PyObject_GetBuffer(data, &view, PyBUF_SIMPLE) < 0)
-        return -1;
     self->busy = 1;
+    if (PyObject_GetBuffer(data, &view, PyBUF_SIMPLE) < 0) {
+        self->busy = 0;
+        return -1;
+    }
     if (self->rest && view.len) {
         PyBytes_Concat(&self->rest, data);
         if (!self->rest) {
@@ -598,11 +598,11 @@ PyDoc_STRVAR(feedDoc,
 "Take a segment of the stream, see twisted_ws.frames.FrameDecoder.feed.");
 
 static PyObject *
-Decoder_feed(Decoder *self, PyObject *data)
+Decoder_feed(PyObject *self, PyObject *data)
 {
     Found found = {PyList_New(0), NULL, 0, 0};
 
-    if (found.frames && take(self, data, &found) < 0)
+    if (found.frames && take((Decoder *)self, data, &found) < 0)
         Py_CLEAR(found.frames);
     return found.frames;
 }
@@ -612,7 +612,7 @@ PyDoc_STRVAR(feedMessagesDoc,
 "Take a segment of the stream, see twisted_ws.frames.FrameDecoder.feedMessages.");
 
 static PyObject *
-Decoder_feedMessages(Decoder *self, PyObject *const *args, Py_ssize_t count)
+Decoder_feedMessages(PyObject *self, PyObject *const *args, Py_ssize_t count)
 {
     Found found = {NULL, NULL, 0, 0};
     PyObject *messages, *both = NULL;
@@ -624,8 +624,8 @@ Decoder_feedMessages(Decoder *self, PyObject *const *args, Py_ssize_t count)
     if (found.limit == -1 && PyErr_Occurred())
         return NULL;
     found.frames = PyList_New(0);
-    found.messages = messages = PyList_New(0);
-    if (found.frames && messages && take(self, args[0], &found) == 0)
+    found.messages = messages = found.frames ? PyList_New(0) : NULL;
+    if (messages && take((Decoder *)self, args[0], &found) == 0)
         both = PyTuple_Pack(2, messages, found.frames);
     Py_XDECREF(found.frames);
     Py_XDECREF(messages);
@@ -680,26 +680,29 @@ PyDoc_STRVAR(forkDoc,
 "Make another one that goes on from here, see twisted_ws.frames.FrameDecoder.fork.");
 
 static PyObject *
-Decoder_fork(Decoder *self, PyObject *Py_UNUSED(ignored))
+Decoder_fork(PyObject *object, PyObject *Py_UNUSED(ignored))
 {
-    PyTypeObject *type = Py_TYPE(self);
-    PyObject *payload = NULL;
+    PyTypeObject *type = Py_TYPE(object);
+    Decoder *self = (Decoder *)object;
     Decoder *other;
 
     if (self->busy) {
         PyErr_SetString(PyExc_RuntimeError, "the decoder is in use, or has failed");
         return NULL;
     }
-    if (self->payload) {
-        payload = PyBytes_FromStringAndSize(NULL, PyBytes_GET_SIZE(self->payload));
-        if (!payload)
-            return NULL;
-        memcpy(bytesOf(payload), bytesOf(self->payload), (size_t)self->received);
-    }
+    /* First, as the garbage collector may run here, and feed this decoder; what comes
+     * behind it does not make it run. */
     other = (Decoder *)type->tp_alloc(type, 0);
-    if (!other) {
-        Py_XDECREF(payload);
+    if (!other)
         return NULL;
+    if (self->payload) {
+        other->payload =
+            PyBytes_FromStringAndSize(NULL, PyBytes_GET_SIZE(self->payload));
+        if (!other->payload) {
+            Py_DECREF(other);
+            return NULL;
+        }
+        memcpy(bytesOf(other->payload), bytesOf(self->payload), (size_t)self->received);
     }
     other->module = self->module;
     Py_INCREF(self->module);
@@ -709,7 +712,6 @@ Decoder_fork(Decoder *self, PyObject *Py_UNUSED(ignored))
     other->error = self->error;
     Py_XINCREF(self->rest);
     other->rest = self->rest;
-    other->payload = payload;
     other->length = self->length;
     other->received = self->received;
     other->fresh = self->fresh;
@@ -722,8 +724,10 @@ Decoder_fork(Decoder *self, PyObject *Py_UNUSED(ignored))
 }
 
 static int
-Decoder_traverse(Decoder *self, visitproc visit, void *arg)
+Decoder_traverse(PyObject *object, visitproc visit, void *arg)
 {
+    Decoder *self = (Decoder *)object;
+
     Py_VISIT(Py_TYPE(self));
     Py_VISIT(self->module);
     /* This can lead back: a raised exception knows its frames. */
@@ -732,16 +736,19 @@ Decoder_traverse(Decoder *self, visitproc visit, void *arg)
 }
 
 static int
-Decoder_clear(Decoder *self)
+Decoder_clear(PyObject *object)
 {
+    Decoder *self = (Decoder *)object;
+
     Py_CLEAR(self->error);
     return 0;
 }
 
 static void
-Decoder_dealloc(Decoder *self)
+Decoder_dealloc(PyObject *object)
 {
-    PyTypeObject *type = Py_TYPE(self);
+    PyTypeObject *type = Py_TYPE(object);
+    Decoder *self = (Decoder *)object;
 
     PyObject_GC_UnTrack(self);
     Py_CLEAR(self->error);
@@ -754,24 +761,29 @@ Decoder_dealloc(Decoder *self)
 }
 
 static PyObject *
-Decoder_error(Decoder *self, void *Py_UNUSED(closure))
+Decoder_error(PyObject *object, void *Py_UNUSED(closure))
 {
+    Decoder *self = (Decoder *)object;
     PyObject *error = self->error ? self->error : Py_None;
     Py_INCREF(error);
     return error;
 }
 
 static PyObject *
-Decoder_pending(Decoder *self, void *Py_UNUSED(closure))
+Decoder_pending(PyObject *object, void *Py_UNUSED(closure))
 {
+    Decoder *self = (Decoder *)object;
+
     if (!self->payload)
         Py_RETURN_NONE;
     return Py_BuildValue("(iK)", (int)self->first, (unsigned long long)self->length);
 }
 
 static PyObject *
-Decoder_partial(Decoder *self, void *Py_UNUSED(closure))
+Decoder_partial(PyObject *object, void *Py_UNUSED(closure))
 {
+    Decoder *self = (Decoder *)object;
+
     if (!self->payload)
         return PyBytes_FromStringAndSize(NULL, 0);
     return copied(bytesOf(self->payload) + self->received - self->fresh, self->fresh,
@@ -779,35 +791,39 @@ Decoder_partial(Decoder *self, void *Py_UNUSED(closure))
 }
 
 static PyObject *
-Decoder_hasMore(Decoder *self, void *Py_UNUSED(closure))
+Decoder_hasMore(PyObject *object, void *Py_UNUSED(closure))
 {
+    Decoder *self = (Decoder *)object;
+
     return PyBool_FromLong(self->rest != NULL);
 }
 
 static PyObject *
-Decoder_isMidFrame(Decoder *self, void *Py_UNUSED(closure))
+Decoder_isMidFrame(PyObject *object, void *Py_UNUSED(closure))
 {
+    Decoder *self = (Decoder *)object;
+
     return PyBool_FromLong(self->payload || self->heldSize || self->rest);
 }
 
 static PyMethodDef Decoder_methods[] = {
-    {"feed", (PyCFunction)Decoder_feed, METH_O, feedDoc},
+    {"feed", Decoder_feed, METH_O, feedDoc},
     {"feedMessages", (PyCFunction)(void (*)(void))Decoder_feedMessages, METH_FASTCALL,
      feedMessagesDoc},
-    {"fork", (PyCFunction)Decoder_fork, METH_NOARGS, forkDoc},
+    {"fork", Decoder_fork, METH_NOARGS, forkDoc},
     {NULL, NULL, 0, NULL}
 };
 
 static PyGetSetDef Decoder_getters[] = {
-    {"error", (getter)Decoder_error, NULL,
+    {"error", Decoder_error, NULL,
      "What is wrong with the first bytes that are no frame.", NULL},
-    {"pending", (getter)Decoder_pending, NULL,
+    {"pending", Decoder_pending, NULL,
      "First byte and payload length of a frame that has not ended.", NULL},
-    {"partial", (getter)Decoder_partial, NULL,
+    {"partial", Decoder_partial, NULL,
      "What the last segment brought of its payload, unmasked.", NULL},
-    {"hasMore", (getter)Decoder_hasMore, NULL,
+    {"hasMore", Decoder_hasMore, NULL,
      "Whether feed() left some frames for its next call.", NULL},
-    {"isMidFrame", (getter)Decoder_isMidFrame, NULL,
+    {"isMidFrame", Decoder_isMidFrame, NULL,
      "Whether a frame has begun and not ended.", NULL},
     {NULL, NULL, NULL, NULL, NULL}
 };
@@ -841,23 +857,22 @@ static PyType_Spec decoderSpec = {
 static int
 importRules(State *state)
 {
-    PyObject *frames = PyImport_ImportModule("twisted_ws.frames"), *number;
+    PyObject *frames = PyImport_ImportModule("twisted_ws.frames"), *number = NULL;
+    int status = -1;
 
     if (!frames)
         return -1;
-    state->validFirstBytes = PyObject_GetAttrString(frames, "_VALID");
-    state->explainFirstByte = PyObject_GetAttrString(frames, "_explainFirstByte");
-    state->protocolError = PyObject_GetAttrString(frames, "ProtocolError");
-    number = PyObject_GetAttrString(frames, "FRAMES_PER_FEED");
-    Py_DECREF(frames);
-    if (!state->validFirstBytes || !state->explainFirstByte || !state->protocolError ||
-        !number) {
-        Py_XDECREF(number);
-        return -1;
+    if ((state->validFirstBytes = PyObject_GetAttrString(frames, "_VALID")) &&
+        (state->explainFirstByte =
+             PyObject_GetAttrString(frames, "_explainFirstByte")) &&
+        (state->protocolError = PyObject_GetAttrString(frames, "ProtocolError")) &&
+        (number = PyObject_GetAttrString(frames, "FRAMES_PER_FEED"))) {
+        state->framesPerFeed = PyLong_AsSsize_t(number);
+        Py_DECREF(number);
+        status = state->framesPerFeed == -1 && PyErr_Occurred() ? -1 : 0;
     }
-    state->framesPerFeed = PyLong_AsSsize_t(number);
-    Py_DECREF(number);
-    return state->framesPerFeed == -1 && PyErr_Occurred() ? -1 : 0;
+    Py_DECREF(frames);
+    return status;
 }
 
 static int

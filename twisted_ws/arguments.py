@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import Field, fields
 from typing import Any, NamedTuple, NoReturn
 
-from . import __version__
 from .clientoptions import ClientOptions
+from .codec import versionLine
 from .display import escape
 from .errors import InvalidOption, InvalidURL
 from .knobs import KIB, MIB, flagFor, readSize
@@ -234,7 +234,7 @@ def makeParser() -> argparse.ArgumentParser:
         help="time for answers after the end of the standard input; inf waits until "
         "the server closes [default: 1]",
     )
-    add("--version", action="version", version=f"twisted_ws {__version__}")
+    add("--version", action="version", version=versionLine())
     limits = parser.add_argument_group("limits and times")
     shared = {each.name for each in fields(Options)}
     for each in fields(ClientOptions):

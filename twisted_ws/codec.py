@@ -1,8 +1,8 @@
-"""The choice between the two implementations of :mod:`twisted_ws.frames`.
+"""Frames in C or in Python: the choice between the two implementations.
 
-The one in C, ``_speedups``, is used where it was built; it does the same, faster. A
-variable of the environment, ``TWISTED_WS_PURE_PYTHON``, keeps it out: set to anything
-but nothing or ``0``.
+The one in C, ``_speedups``, is used where it was built; it does the same as
+:mod:`twisted_ws.frames`, faster. A variable of the environment,
+``TWISTED_WS_PURE_PYTHON``, keeps it out: set to anything but nothing or ``0``.
 """
 
 from __future__ import annotations
@@ -12,7 +12,14 @@ from typing import Literal
 
 from .frames import FrameDecoder, encodeFrame, mask
 
-__all__ = ["IMPLEMENTATION", "PURE_PYTHON", "FrameDecoder", "encodeFrame", "mask"]
+__all__ = [
+    "IMPLEMENTATION",
+    "PURE_PYTHON",
+    "FrameDecoder",
+    "encodeFrame",
+    "mask",
+    "versionLine",
+]
 
 PURE_PYTHON = "TWISTED_WS_PURE_PYTHON"
 """The variable of the environment that keeps the one in C out."""
@@ -28,3 +35,12 @@ if os.environ.get(PURE_PYTHON, "") in ("", "0"):
         pass
     else:
         IMPLEMENTATION = "C"
+
+
+def versionLine() -> str:
+    """Say which version this is, and which implementation is in use."""
+    # Only now: it is set when the package has imported all of its modules.
+    from . import __version__
+
+    accelerator = "C" if IMPLEMENTATION == "C" else "none"
+    return f"twisted_ws {__version__} (accelerator: {accelerator})"

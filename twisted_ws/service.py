@@ -29,6 +29,8 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from .codec import versionLine
+
 __all__ = [
     "CannotStart",
     "IPv6Endpoint",
@@ -169,6 +171,7 @@ class WebSocketService(Service):
         :raises CannotStart: a port cannot be listened on
         """
         super().privilegedStartService()  # type: ignore[no-untyped-call]
+        _log.info("{version}", version=versionLine())
         for endpoint in self._endpoints:
             listening = endpoint.listen(cast(Any, self.factory))
             failures: list[Failure] = []

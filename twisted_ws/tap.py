@@ -18,6 +18,7 @@ from twisted.python import reflect, usage
 
 from .bridge import ForwardingFactory
 from .bridgeoptions import BridgeOptions, bridgeFactory, forwardingFactory
+from .codec import versionLine
 from .errors import InvalidOption, TLSConfigurationError
 from .factory import WebSocketServerFactory
 from .interfaces import WebSocketProtocol
@@ -259,6 +260,11 @@ class Options(BridgeOptions):
     for _option in (opt_listen, opt_route):
         _option.__doc__ = " ".join((_option.__doc__ or "").split())
     del _option
+
+    def opt_version(self) -> None:
+        """Display the version, and whether the accelerator is in use, and exit."""
+        sys.stdout.write(f"{versionLine()}\n")
+        sys.exit(0)
 
     def parseArgs(self, *arguments: str) -> None:
         """Take what is no option: there is nothing of the kind.
