@@ -46,6 +46,7 @@ TWISTED = (
     "sending",
     "liveness",
     "outgoing",
+    "wirestate",
     "protocol",
     "deciding",
     "server",
