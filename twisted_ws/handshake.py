@@ -48,6 +48,8 @@ __all__ = [
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _NO_PARAMETERS: Mapping[str, str] = MappingProxyType({})
 _ExtensionOffers: TypeAlias = tuple[tuple[str, tuple[tuple[str, str | None], ...]], ...]
+_REMEMBERED = 64
+_LONGEST_REMEMBERED = 128
 _Read = TypeVar("_Read")
 _TARGET_SCHEMES = ("http", "https", "ws", "wss")
 
@@ -407,7 +409,15 @@ def readTarget(head: RequestHead) -> tuple[Authority, str, str]:
     except ValueError:
         raise BadHandshake(400, "the host or the target is not valid") from None
     path, _, query = target.partition("?")
+    if len(path) <= _LONGEST_REMEMBERED:
+        path = _samePath(path)
     return authority, path, query
+
+
+@lru_cache(_REMEMBERED)
+def _samePath(path: str) -> str:
+    """Give one object for all that are equal: a server has few paths."""
+    return path
 
 
 def _tokens(headers: Headers, name: str) -> list[str]:
@@ -433,10 +443,6 @@ def _checkKey(headers: Headers) -> None:
         except binascii.Error:
             pass
     raise BadHandshake(400, "Sec-WebSocket-Key is not one key of 16 bytes in base64")
-
-
-_REMEMBERED = 64
-_LONGEST_REMEMBERED = 128
 
 
 def _remembering(read: Callable[[str], _Read]) -> Callable[[str], _Read]:
