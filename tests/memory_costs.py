@@ -293,7 +293,7 @@ def parts(more: str = "none") -> dict[str, int]:
     for key, each in ours.items():
         if key not in theirs:
             name = type(each).__name__
-            if each is one.request.headers._text:
+            if each is one.request._headers:
                 name = "header lines"
             sizes[name] += sys.getsizeof(each)
     return dict(sizes.most_common())

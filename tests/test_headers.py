@@ -186,19 +186,17 @@ class HeadersTests(SynchronousTestCase):
         self.assertEqual(headers.getAll("B"), ["2:3", "3"])
         self.assertEqual(list(Headers.fromChecked("")), [])
 
-    def test_compact(self) -> None:
-        """Kept as one text they are the same, however often and whatever was looked at
-        or added in between."""
+    def test_joined(self) -> None:
+        """Written as one text and read from it they are the same, however often and
+        whatever was looked at or added in between."""
         pairs = [("A", "1"), ("b", ""), ("a", "x: y"), ("C", "caf\xe9")]
-        headers = Headers()
-        headers.compact()
+        headers = Headers.fromChecked(Headers().joined())
         self.assertEqual((len(headers), list(headers)), (0, []))
         for number, (name, value) in enumerate(pairs, 1):
             headers.add(name, value)
-            headers.compact()
-            headers.compact()
+            self.assertEqual(headers.joined(), headers.joined())
+            headers = Headers.fromChecked(headers.joined())
             self.assertEqual(headers.getAll(name)[-1], value)
-            headers.compact()
             self.assertEqual(list(headers), pairs[:number])
             self.assertEqual(headers, Headers(pairs[:number]))
         self.assertEqual(headers.getAll("a"), ["1", "x: y"])

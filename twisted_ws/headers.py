@@ -112,14 +112,12 @@ class Headers:
         headers._text = text
         return headers
 
-    def compact(self) -> None:
-        """Keep the fields as one text, to be read again when they are looked at.
-
-        Memory: the text, some 50 bytes beside what came.
-        """
+    def joined(self) -> str:
+        """Give the fields as lines with CR LF between them, which is what
+        :meth:`fromChecked` takes."""
         if self._text is None:
             self._text = "\r\n".join(f"{name}:{value}" for name, value in self)
-        self._fields = self._byName = None
+        return self._text
 
     def _read(self) -> list[tuple[str, str]]:
         """Give the fields."""
