@@ -207,6 +207,14 @@ class AcceptTests(SynchronousTestCase):
 class RequestTests(SynchronousTestCase):
     """What a request must be like, rows H01 to H08."""
 
+    def test_longPath(self) -> None:
+        """A path is given as it was sent, however long it is."""
+        for size in (1, 128, 129, 5000):
+            path = "/" + "a" * (size - 1)
+            head = makeHead()._replace(target=f"{path}?b")
+            request = accepted(head)
+            assert (request.path, request.queryString) == (path, "b")
+
     def test_compact(self) -> None:
         """A request whose header lines were put away is the same as before."""
         request = accepted(makeHead("X: a", "x: b"))

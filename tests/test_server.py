@@ -1169,6 +1169,18 @@ class WholeHeadTests(WireTestCase):
                 self.assertTrue(found[0].startswith(answer), (limits, found[0]))
 
 
+class LateTests(WireTestCase):
+    """What comes when the server is going away already."""
+
+    def test_T04_lateRequest(self) -> None:
+        """Nothing is answered, whether there are lines or one that is too long."""
+        for data in (request(), request()[:-2], b"x" * 20000):
+            peer = self.serve().connect()
+            peer.server.factory.closeConnections()
+            peer.protocol.dataReceived(data)
+            self.assertEqual(peer.received, b"")
+
+
 class DefaultTests(WireTestCase):
     """What the rows above rest on."""
 

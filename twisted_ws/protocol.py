@@ -188,7 +188,9 @@ class WireProtocol(WireState, Outgoing, Liveness, Production, LineReceiver):
         # An event is an object of 50 bytes and more, also if its frame has 6; and a
         # message that was compressed is longer than what came.
         inflated = sum(len(each) for each in events if isinstance(each, (str, bytes)))
-        self._held += max(size, inflated) + 64 * len(events)
+        held = max(size, inflated) + 64 * len(events)
+        if held:
+            self._held += held
         if events and self._connection.state is State.CLOSED:
             # The answer to our Close frame. The application may be waiting for just
             # this in a hook, with whenClosed(), so it cannot wait for the hook.
