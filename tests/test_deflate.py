@@ -22,7 +22,7 @@ from twisted_ws.deflate import (
     Inflater,
     PreparedMessage,
     deflaterFor,
-    inflaterFor,
+    inflaterMaker,
     mostCompressed,
 )
 from twisted_ws.errors import InvalidPayload, MessageTooBig
@@ -384,7 +384,7 @@ class SidesTests(SynchronousTestCase):
         parameters = DeflateParameters(True, False, 10, 11)
         for isServer, bits, takesOver in ((True, 10, False), (False, 11, True)):
             deflater = deflaterFor(parameters, made, isServer)
-            into = inflaterFor(parameters, made.engine, not isServer, 100)
+            into = inflaterMaker(parameters, made.engine, not isServer, 100)()
             assert deflater is not None
             self.assertEqual(deflater.key[1], bits)
             for _ in range(3):
@@ -400,7 +400,7 @@ class SidesTests(SynchronousTestCase):
         parameters = DeflateParameters(False, False, 8, 8)
         made = settingsFor()
         self.assertIsNone(deflaterFor(parameters, made, False))
-        into = inflaterFor(parameters, made.engine, False, MIB)
+        into = inflaterMaker(parameters, made.engine, False, MIB)()
         self.assertEqual(into.inflate(HELLO), b"Hello")
 
 

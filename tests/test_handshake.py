@@ -207,6 +207,26 @@ class AcceptTests(SynchronousTestCase):
 class RequestTests(SynchronousTestCase):
     """What a request must be like, rows H01 to H08."""
 
+    def test_longPath(self) -> None:
+        """A path is given as it was sent, however long it is."""
+        for size in (1, 128, 129, 5000):
+            path = "/" + "a" * (size - 1)
+            head = makeHead()._replace(target=f"{path}?b")
+            request = accepted(head)
+            assert (request.path, request.queryString) == (path, "b")
+
+    def test_compact(self) -> None:
+        """A request whose header lines were put away is the same as before."""
+        request = accepted(makeHead("X: a", "x: b"))
+        seen = (list(request.headers), request.key, request.path)
+        request.headers.add("X", "c")
+        for _ in range(2):
+            request.compact()
+            assert isinstance(request._headers, str)
+            assert (list(request.headers)[:-1], request.key, request.path) == seen
+            assert request.headers.getAll("x") == ["a", "b", "c"]
+            assert request.headers is request.headers
+
     def test_H01_fieldsInEveryForm(self) -> None:
         """Upgrade and Connection are lists in any case, with other elements, empty ones
         and white space, on one line or several."""

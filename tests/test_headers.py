@@ -178,11 +178,38 @@ class HeadersTests(SynchronousTestCase):
         self.assertEqual(Headers({"a": " \t1 \t2\t "}).get("a"), "1 \t2")
 
     def test_fromChecked(self) -> None:
-        """A parser's pairs are taken over without another look."""
-        headers = Headers.fromChecked([("A", "1")])
-        self.assertEqual(headers.get("a"), "1")
-        headers.add("b", "2")
-        self.assertEqual(list(headers), [("A", "1"), ("b", "2")])
+        """A parser's lines are taken over without another look, and can be added to."""
+        headers = Headers.fromChecked("A: 1\r\nB:\t2:3 ")
+        self.assertEqual((headers.get("a"), headers.get("b")), ("1", "2:3"))
+        headers.add("b", "3")
+        self.assertEqual(list(headers), [("A", "1"), ("B", "2:3"), ("b", "3")])
+        self.assertEqual(headers.getAll("B"), ["2:3", "3"])
+        self.assertEqual(list(Headers.fromChecked("")), [])
+
+    def test_joined(self) -> None:
+        """Written as one text and read from it they are the same, however often and
+        whatever was looked at or added in between."""
+        pairs = [("A", "1"), ("b", ""), ("a", "x: y"), ("C", "caf\xe9")]
+        headers = Headers.fromChecked(Headers().joined())
+        self.assertEqual((len(headers), list(headers)), (0, []))
+        for number, (name, value) in enumerate(pairs, 1):
+            headers.add(name, value)
+            self.assertEqual(headers.joined(), headers.joined())
+            headers = Headers.fromChecked(headers.joined())
+            self.assertEqual(headers.getAll(name)[-1], value)
+            self.assertEqual(list(headers), pairs[:number])
+            self.assertEqual(headers, Headers(pairs[:number]))
+        self.assertEqual(headers.getAll("a"), ["1", "x: y"])
+        self.assertIn("C", headers)
+        self.assertEqual(len(headers), 4)
+
+    def test_listIsApart(self) -> None:
+        """The list of values that is given out is nobody else's."""
+        headers = Headers.fromChecked("A: 1")
+        headers.getAll("a").append("2")
+        headers.getAll("b").append("3")
+        self.assertEqual(headers.getAll("a"), ["1"])
+        self.assertEqual((headers.getAll("b"), headers.getAll("c")), ([], []))
 
     def test_H15_everyCharacterInValue(self) -> None:
         """Of all characters up to U+017F those of ISO 8859-1 that are no control
@@ -306,6 +333,15 @@ class RequestHeadTests(SynchronousTestCase):
             for lines in ([line], [b"Host: a", line], [line, b"Host: a"]):
                 head = readOrNone(REQUEST_LINE, *lines)
                 self.assertIsNone(head, f"{line!r} was accepted")
+
+    def test_H08_lineEndInside(self) -> None:
+        """A line that holds what would pass for the next one is refused as well."""
+        for end in (b"\r\n", b"\n", b"\r"):
+            for line in (b"A: 1" + end + b"B: 2", b"A: 1" + end):
+                for lines in ((line,), (b"C: 3", line), (line, b"C: 3")):
+                    with self.assertRaises(MalformedHead) as caught:
+                        readFields(*lines)
+                    self.assertIn("control byte", str(caught.exception))
 
     def test_H08_everyByteInName(self) -> None:
         """A name holds bytes of tokens only; the others, 0x85 and all control bytes

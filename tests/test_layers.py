@@ -47,6 +47,7 @@ TWISTED = (
     "sending",
     "liveness",
     "outgoing",
+    "wirestate",
     "protocol",
     "deciding",
     "server",

@@ -319,3 +319,19 @@ class HostTests(SynchronousTestCase):
         ):
             found = hostMatches(parseAuthority(host), parseAuthority(entry))
             self.assertEqual(found, expected, f"{host} against {entry}")
+
+
+class LongTests(SynchronousTestCase):
+    """Text that is longer than any name in DNS."""
+
+    def test_long(self) -> None:
+        """It is read by the same rules as what is remembered, and is no address."""
+        for size in (255, 256, 5000):
+            host = "a" * size
+            self.assertEqual(parseAuthority(host), (host, None))
+            self.assertEqual(parseAuthority(f"{host}:80"), (host, 80))
+            self.assertFalse(isLoopbackHost(host))
+            with self.assertRaises(ValueError):
+                parseAuthority(f"{host}/")
+        self.assertFalse(isLoopbackHost("127.0.0.1" + "0" * 300))
+        self.assertTrue(isLoopbackHost("a." * 200 + "localhost"))

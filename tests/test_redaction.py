@@ -8,9 +8,17 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.address import IPv4Address
+from twisted.logger import eventAsJSON, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_ws.redaction import MAX_LOGGED, loggable, nameAddress, withoutQuery
+from twisted_ws.redaction import (
+    MAX_LOGGED,
+    Later,
+    loggable,
+    nameAddress,
+    nameRequest,
+    withoutQuery,
+)
 
 
 class LoggableTests(SynchronousTestCase):
@@ -115,3 +123,31 @@ class WithoutQueryTests(SynchronousTestCase):
             withoutQuery("/" + "a" * 8000),
             "/" + "a" * 199 + "… (8001 characters)",
         )
+
+
+class LaterTests(SynchronousTestCase):
+    """Text that is made when it is written."""
+
+    def test_later(self) -> None:
+        """It is made of its arguments at that time, and not before."""
+        made: list[object] = []
+
+        def make(*arguments: object) -> str:
+            made.append(arguments)
+            return "text"
+
+        later = Later(make, 1, "a")
+        self.assertEqual(made, [])
+        self.assertEqual(f"{later}", "text")
+        self.assertEqual(made, [(1, "a")])
+
+    def test_S05_request(self) -> None:
+        """A request is named without its query, however it is written."""
+        later = Later(nameRequest, "GET\n", "/a?secret")
+        for text in (str(later), repr(later), f"{later!r}", f"{[later]}"):
+            self.assertIn("GET\\n /a?…", text)
+            self.assertNotIn("secret", text)
+        self.assertEqual(
+            formatEvent({"log_format": "{where}", "where": later}), "GET\\n /a?…"
+        )
+        self.assertNotIn("secret", eventAsJSON({"log_format": "x", "where": later}))

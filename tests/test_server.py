@@ -963,6 +963,224 @@ class _Keeping:
         return RecordingSuccessor()
 
 
+def _padded(size: int) -> bytes:
+    """Write a request whose head has that many bytes."""
+    lines = [f"X-{number}: ".ljust(270, "x") for number in range(40)]
+    bare = len(request(*lines, "X: "))
+    assert size > bare
+    return request(*lines, "X: " + "x" * (size - bare))
+
+
+class WholeHeadTests(WireTestCase):
+    """A head that comes in one segment is cut into lines at once. Nobody can tell it
+    from one that is taken line by line."""
+
+    FRAMES = frame(TEXT, b"one") + frame(TEXT, b"two")
+    # Reads of the whole head in one go.
+    AT_ONCE = (
+        request(),
+        request() + FRAMES,
+        request() + FRAMES + closing(4000),
+        request("X: a\rb".replace("\r", "\t")),
+        request("X:"),
+        request("X: caf\xe9"),
+        request(target="/a?token=secret"),
+        request(target="http://example.com/a?b"),
+        request(*(f"X-{number}: y" for number in range(95))),
+        _padded(16384),
+        _padded(16384) + FRAMES,
+        request("X: " + "x" * 8189),
+        # Whose lines are in order, and what they say is not.
+        request(method="POST"),
+        request(version="HTTP/1.0"),
+        request(version="HTTP/2.0"),
+        request(version="HTTP/1"),
+        request(without=("Host",)),
+        request("Host: a", "Host: b"),
+        request("Sec-WebSocket-Key: short"),
+        request("Sec-WebSocket-Version: 12"),
+        request("Origin: http://evil.example"),
+        request("Content-Length: 5") + b"hello",
+        request("X : y"),
+        request(" folded"),
+        request("X: a\0b"),
+        request("X: a\rb"),
+        request("X: y\r"),
+        request("no colon"),
+        request().replace(b"GET", b"G\0T"),
+        b"\r" + request(),
+        b"nonsense\r\n\r\n",
+        b"\x16\x03\x01\r\n\r\n" + FRAMES,
+        b"\r\r\n\r\n",
+        plainGet(),
+        plainGet() + plainGet(target="/2"),
+        plainGet(method="HEAD"),
+        plainGet("Content-Length: 5", method="POST") + b"hello",
+    )
+    # Not so, because a line is at fault, or may be.
+    BY_LINES = (
+        b"\r\n\r\n",
+        b"\r\n" * 3 + request(),
+        b"\r\n" * 4 + request() + FRAMES,
+        b"\r\n" * 5 + request(),
+        b"\n" + request(),
+        request().replace(b"\r\n", b"\n"),
+        request().replace(b"\r\n", b"\n", 1),
+        request("X: a\nb"),
+        request()[:-2] + b"\n" + FRAMES,
+        request()[:-2],
+        request(*(f"X-{number}: y" for number in range(97))),
+        _padded(16385),
+        _padded(16385) + FRAMES,
+        request("X: " + "x" * 8190),
+        request(target="/" + "x" * 8200),
+        b"x" * 20000,
+        b"",
+    )
+
+    def outcome(
+        self, data: bytes, byLines: bool, segment: int = 1 << 16, **arguments: Any
+    ) -> tuple[Any, ...]:
+        """Send bytes on a fresh connection.
+
+        :param byLines: whether to take the head by lines in any case
+        :returns: all that came of it
+        """
+        recorder = echoing()
+        successors: list[RecordingSuccessor] = []
+
+        class Site:
+            def buildProtocol(self, _: object) -> RecordingSuccessor:
+                successors.append(RecordingSuccessor())
+                return successors[0]
+
+        site = Site() if arguments.pop("site", False) else None
+        decide = arguments.pop("decide", lambda _: recorder)
+        with logged() as lines:
+            peer = self.serve(decide, site=site, **arguments).connect()
+            wholeHead = peer.protocol._wholeHead
+            found: list[object] = []
+
+            def noted(data: bytes) -> Any:
+                found.append(None if byLines else wholeHead(data))
+                return found[-1]
+
+            peer.protocol._wholeHead = noted
+            peer.send(data, segment=segment)
+            peer.advance(11)
+        self.isAtOnce = found[:1] not in ([], [None])
+        return (
+            peer.received,
+            [call for call in recorder.calls if call[0] != "connectionLost"],
+            str(recorder.reason),
+            [(each.received, each.lost) for each in successors],
+            (peer.isConnected, peer.transport.writeClosed),
+            peer.protocol.line_mode,
+            lines,
+        )
+
+    def test_sameOutcome(self) -> None:
+        """The same answer, hooks, log lines and end, with pages and without."""
+        for data, atOnce in (
+            *((data, True) for data in self.AT_ONCE),
+            *((data, False) for data in self.BY_LINES),
+        ):
+            for site in (False, True):
+                expected = self.outcome(data, True, site=site)
+                self.assertEqual(self.outcome(data, False, site=site), expected, data)
+                self.assertEqual(self.isAtOnce, atOnce, data[:200])
+
+    def test_sameAsBytewise(self) -> None:
+        """The same as if each byte came alone, as far as that can be: not when the
+        peer is told before it has sent everything."""
+        for data in self.AT_ONCE:
+            whole = self.outcome(data, False, site=True)
+            self.assertEqual(self.outcome(data, False, 1, site=True), whole, data)
+            self.assertFalse(self.isAtOnce)
+
+    def test_sameWhenDecidedLater(self) -> None:
+        """Frames behind the head wait for a decision that takes its time, and drop with
+        a refusal."""
+        for result in (echoing, lambda: None):
+            outcomes = []
+            for byLines in (False, True):
+                waiting: Deferred[Any] = Deferred()
+                data = request() + self.FRAMES
+                outcomes.append(
+                    self.outcome(data, byLines, decide=lambda _, w=waiting: w)
+                )
+                self.assertEqual(self.isAtOnce, not byLines)
+                waiting.callback(result())
+            self.assertEqual(outcomes[0], outcomes[1])
+
+    def test_receivedWithin(self) -> None:
+        """What comes while the head is being dealt with waits behind what came with
+        it."""
+        for byLines in (False, True):
+            recorder = echoing()
+            made: list[RawPeer] = []
+
+            def decide(
+                _: object, recorder: Recorder = recorder, made: list[RawPeer] = made
+            ) -> Recorder:
+                made[0].protocol.dataReceived(frame(TEXT, b"three"))
+                return recorder
+
+            peer = self.serve(decide).connect()
+            made.append(peer)
+            if byLines:
+                peer.protocol._wholeHead = lambda _: None
+            peer.send(request() + self.FRAMES)
+            self.assertEqual(recorder.messages, ["one", "two", "three"], str(byLines))
+            peer.send(frame(TEXT, b"four"))
+            self.assertEqual(recorder.messages[3:], ["four"])
+
+    def test_transportIsDisconnecting(self) -> None:
+        """Behind a head whose answer has ended the connection nothing is looked at."""
+        for byLines in (False, True):
+            recorder = self.record(
+                negotiationFinished=lambda one: one.transport.transport.loseConnection()
+            )
+            peer = self.serve(recorder).connect()
+            if byLines:
+                peer.protocol._wholeHead = lambda _: None
+            peer.send(request() + self.FRAMES)
+            self.assertEqual(recorder.messages, [], str(byLines))
+
+    def test_optionsCount(self) -> None:
+        """Limits other than the defaults hold at the byte."""
+        data = request("X: " + "y" * 400, *(f"Y-{number}: z" for number in range(9)))
+        size = len(data)
+        longest = max(map(len, data.split(b"\r\n")))
+        count = data.count(b"\r\n") - 2
+        for limits, status in (
+            ({"maxHeadSize": size, "maxHeaderLine": longest}, 101),
+            ({"maxHeadSize": size - 1, "maxHeaderLine": longest}, 431),
+            ({"maxHeaderLine": longest}, 101),
+            ({"maxHeaderLine": longest - 1}, 431),
+            ({"maxHeaders": count}, 101),
+            ({"maxHeaders": count - 1}, 431),
+        ):
+            for byLines in (False, True):
+                found = self.outcome(data, byLines, **limits)
+                if not byLines:
+                    self.assertEqual(self.isAtOnce, status == 101)
+                answer = f"HTTP/1.1 {status} ".encode()
+                self.assertTrue(found[0].startswith(answer), (limits, found[0]))
+
+
+class LateTests(WireTestCase):
+    """What comes when the server is going away already."""
+
+    def test_T04_lateRequest(self) -> None:
+        """Nothing is answered, whether there are lines or one that is too long."""
+        for data in (request(), request()[:-2], b"x" * 20000):
+            peer = self.serve().connect()
+            peer.server.factory.closeConnections()
+            peer.protocol.dataReceived(data)
+            self.assertEqual(peer.received, b"")
+
+
 class DefaultTests(WireTestCase):
     """What the rows above rest on."""
 

@@ -156,19 +156,23 @@ class DeadlinesTests(SynchronousTestCase):
 
     def test_watchReplaces(self) -> None:
         """A time that is set takes the place of the one before, be it earlier or
-        later."""
+        later. The delayed call moves for an earlier one only, and else comes once for
+        nothing."""
         each = Looked()
-        for when in (1010, 1005, 1030, 1020):
+        for when, call in ((1010, 1010), (1005, 1005), (1030, 1005), (1020, 1005)):
             self.deadlines.watch(each, when)
-            self.assertEqual(self.calls(), [when])
-        self.clock.advance(1019 - self.start)
+            self.assertEqual(self.calls(), [call])
+        self.clock.advance(1006 - self.start)
+        self.assertEqual(each.seen, [])
+        self.assertEqual(self.calls(), [1020])
+        self.clock.advance(13)
         self.assertEqual(each.seen, [])
         self.clock.advance(50)
         self.assertEqual(len(each.seen), 1)
 
     def test_forget(self) -> None:
-        """What is forgotten is not looked at; with the last one the delayed call goes,
-        with the first one it moves."""
+        """What is forgotten is not looked at; with the last one the delayed call goes.
+        With the first one it stays, and comes once for nothing."""
         one, two, three = Looked(), Looked(), Looked()
         self.deadlines.watch(one, 1010)
         self.deadlines.watch(two, 1010)
@@ -176,7 +180,10 @@ class DeadlinesTests(SynchronousTestCase):
         self.deadlines.forget(one)
         self.assertEqual(self.calls(), [1010])
         self.deadlines.forget(two)
+        self.assertEqual(self.calls(), [1010])
+        self.clock.advance(1011 - self.start)
         self.assertEqual(self.calls(), [1020])
+        self.assertEqual([len(each.seen) for each in (one, two, three)], [0, 0, 0])
         self.deadlines.forget(three)
         self.assertEqual(self.calls(), [])
         # Forgotten twice, or never watched: nothing happens.

@@ -101,13 +101,11 @@ class ClientHandshake:
             url.path, url.queryString, headers, url.authority, url.secure
         )
         """The request, as the application sees it."""
-        request.key = b64encode(makeKey(16)).decode("ascii")
         request.subprotocols = options.subprotocols
-        request.origin = options.origin
         headers.add("Host", writeAuthority(url))
         headers.add("Upgrade", "websocket")
         headers.add("Connection", "Upgrade")
-        headers.add("Sec-WebSocket-Key", request.key)
+        headers.add("Sec-WebSocket-Key", b64encode(makeKey(16)).decode("ascii"))
         headers.add("Sec-WebSocket-Version", "13")
         if options.subprotocols:
             headers.add("Sec-WebSocket-Protocol", ", ".join(options.subprotocols))
@@ -115,8 +113,6 @@ class ClientHandshake:
         if self._offers:
             offers = [str(each) for each in self._offers]
             headers.add("Sec-WebSocket-Extensions", ", ".join(offers))
-            read = [splitParameters(each) for each in offers]
-            request.extensionOffers = tuple((name, tuple(more)) for name, more in read)
         if options.origin is not None:
             headers.add("Origin", options.origin)
         own = [

@@ -91,12 +91,15 @@ class ClientProtocol(WireProtocol):
         self.request = handshake.request
         self._handshake = handshake
         self._build = application
-        # With the CR.
-        self.MAX_LENGTH = options.maxHeaderLine + 1
         self.outcome: Deferred[Any] = Deferred(self._cancelled)
         """Fires with the application's protocol when the connection is open, or with
         the error that it is not. Cancelling it closes the connection."""
         self._told = False
+
+    @property
+    def MAX_LENGTH(self) -> int:  # type: ignore[override]
+        """Most bytes of a line, with its CR."""
+        return self.options.maxHeaderLine + 1
 
     # The request
 

@@ -41,7 +41,7 @@ from .deflate import (
     Inflater,
     PreparedMessage,
     deflaterFor,
-    inflaterFor,
+    inflaterMaker,
     mostCompressed,
 )
 from .errors import (
@@ -126,6 +126,7 @@ class Connection:
         "_inflated",
         "_inflater",
         "_isBehind",
+        "_makeInflater",
         "_makeKey",
         "_maxFragments",
         "_maxMessageSize",
@@ -153,10 +154,10 @@ class Connection:
         settings = None if deflate is None else options.deflateSettings
         if deflate is not None and settings is not None:
             self._deflater = deflaterFor(deflate, settings, isServer)
-            self._inflater = inflaterFor(
+            self._makeInflater = inflaterMaker(
                 deflate, settings.engine, isServer, options.maxMessageSize
             )
-        self._decoder = FrameDecoder(isServer, 0 if self._inflater is None else RSV1)
+        self._decoder = FrameDecoder(isServer, 0 if settings is None else RSV1)
         self._makeKey = makeKey if role is Role.CLIENT else None
         self._maxMessageSize = options.maxMessageSize
         self._maxFragments = options.maxFragments
@@ -347,7 +348,8 @@ class Connection:
     ) -> None:
         """Take a compressed message in one frame, which came in one segment (RFC 7692
         section 7.2.2)."""
-        assert self._inflater is not None  # noqa: S101
+        if self._inflater is None:
+            self._inflater = self._makeInflater()
         message = self._inflater.inflate(payload)
         self._charge(len(message))
         events.append(str(message, "utf-8") if opcode == Opcode.TEXT else message)
@@ -360,13 +362,14 @@ class Connection:
         :param isText: whether the message is text
         :returns: the message, if it ends
         """
-        assert self._inflater is not None  # noqa: S101
         self._inflatePiece(fresh, isText)
+        assert self._inflater is not None  # noqa: S101
         return self._inflater.finish() if final else b""
 
     def _inflatePiece(self, piece: bytes, isText: bool) -> None:
         """Decompress a piece of a message, and check it if it is text."""
-        assert self._inflater is not None  # noqa: S101
+        if self._inflater is None:
+            self._inflater = self._makeInflater()
         if not self._examined:
             self._inflater.beginFrame()
         added = self._inflater.feed(piece)

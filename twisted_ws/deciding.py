@@ -11,9 +11,11 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from contextlib import suppress
+from functools import lru_cache
 from inspect import isawaitable
 from typing import Any, Protocol
 
+from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import connectionDone
@@ -24,9 +26,11 @@ from .connection import Connection, Role
 from .errors import ConnectionFailed, HandshakeRejected
 from .handshake import Request, ServerHandshake
 from .interfaces import asDeferred
+from .offers import DeflateParameters
 from .options import ServerOptions
 from .origins import isLoopbackHost
 from .protocol import WireProtocol
+from .redaction import Later, nameAddress
 from .timers import Deadlines
 from .tls import peerCertificate
 
@@ -88,6 +92,29 @@ def listensOnLoopbackOnly(transport: Any) -> bool:
     return isLoopbackHost(str(getattr(port.getHost(), "host", "")))
 
 
+@lru_cache(64)
+def _sharedAddress(address: Any) -> Any:
+    return address
+
+
+def _shared(address: Any) -> Any:
+    """Give one object for all that are equal: a server has few addresses."""
+    if type(address) in (IPv4Address, IPv6Address):
+        return _sharedAddress(address)
+    return address
+
+
+@lru_cache(64)
+def _answer(deflate: DeflateParameters) -> tuple[str, ...]:
+    """Give the extensions of a connection with compression, the same object for all
+    that have agreed on the same."""
+    return (str(deflate),)
+
+
+def _nameExtensions(extensions: tuple[str, ...]) -> str:
+    return ", ".join(extensions) or "none"
+
+
 class DecidingProtocol(WireProtocol):
     """One connection that a client made, from its request on.
 
@@ -97,7 +124,8 @@ class DecidingProtocol(WireProtocol):
 
     options: ServerOptions
 
-    _where = "a request that was not finished"
+    __slots__ = ("_serving", "_where", "factory")
+
     _refused = False
     _decision: Deferred[Any] | None = None
 
@@ -106,6 +134,8 @@ class DecidingProtocol(WireProtocol):
         self.factory = factory
         # Where the path leads to; the factory itself, unless that has routes.
         self._serving = factory
+        # What is asked for, for logs, until it is decided on.
+        self._where: object = "a request that was not finished"
 
     def connectionMade(self) -> None:
         """There is a transport."""
@@ -141,7 +171,7 @@ class DecidingProtocol(WireProtocol):
             serving.connectionOpened(self)
             serving.checkLimits(self)
         request.peer = self.transport.getPeer()
-        request.localAddress = self.transport.getHost()
+        request.localAddress = _shared(self.transport.getHost())
         request.peerCertificate = peerCertificate(self.transport)
         self.adopt(request, pending)
 
@@ -152,7 +182,8 @@ class DecidingProtocol(WireProtocol):
         :param pending: what came behind its head
         """
         self.request = request
-        self._pendingBytes = pending
+        if pending:
+            self._pendingBytes = pending
         try:
             result = self._serving.protocolForRequest(request)
         except BaseException:
@@ -184,7 +215,8 @@ class DecidingProtocol(WireProtocol):
         return self._lost is not None or self._refused or self._deaf
 
     def _decided(self, application: Any) -> None:
-        self._decision = None
+        if self._decision is not None:
+            self._decision = None
         if self._isOver():
             return
         if application is None:
@@ -194,7 +226,7 @@ class DecidingProtocol(WireProtocol):
         deflate = self.request.deflate
         self._prepare(Connection(Role.SERVER, self.options, deflate=deflate))
         if deflate is not None:
-            self.extensions = (str(deflate),)
+            self.extensions = _answer(deflate)
         try:
             result = application.negotiationStarted(self)
         except BaseException:
@@ -203,16 +235,20 @@ class DecidingProtocol(WireProtocol):
         self._whenDecided(result, self._accepted)
 
     def _accepted(self, _: object) -> None:
-        self._decision = None
+        if self._decision is not None:
+            self._decision = None
         if self._isOver():
             return
         _log.debug(
             "Accepted {where} from {peer}, extensions: {extensions}",
             where=self._where,
-            peer=self._peer(),
-            extensions=", ".join(self.extensions) or "none",
+            peer=Later(nameAddress, self.request.peer),
+            extensions=Later(_nameExtensions, self.extensions),
         )
-        self._open(ServerHandshake.accept(self.request, self.extensions))
+        head = ServerHandshake.accept(self.request, self.extensions)
+        self._where = "an open connection"
+        self.request.compact()
+        self._open(head)
 
     def _decisionFailed(self, failure: Failure) -> None:
         self._decision = None

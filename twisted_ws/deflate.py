@@ -11,7 +11,8 @@ Three promises:
 
 from __future__ import annotations
 
-from functools import cache
+from collections.abc import Callable
+from functools import cache, lru_cache, partial
 
 from .codec import encodeFrame
 from .compression import Compressor, Decompressor, DeflateSettings, Engine
@@ -24,7 +25,7 @@ __all__ = [
     "Inflater",
     "PreparedMessage",
     "deflaterFor",
-    "inflaterFor",
+    "inflaterMaker",
     "mostCompressed",
 ]
 
@@ -332,17 +333,19 @@ def deflaterFor(
     )
 
 
-def inflaterFor(
+@lru_cache(64)
+def inflaterMaker(
     parameters: DeflateParameters, engine: Engine, isServer: bool, limit: int
-) -> Inflater:
-    """Make what decompresses the messages that come.
+) -> Callable[[], Inflater]:
+    """Give what makes the decompressor of the messages that come, the same for all
+    connections that have agreed on the same. Many a peer never sends one.
 
     :param parameters: what was agreed
     :param engine: does it
     :param isServer: which side this is
     :param limit: most bytes of a message
     """
-    return Inflater(engine, *parameters.sentBy(not isServer), limit)
+    return partial(Inflater, engine, *parameters.sentBy(not isServer), limit)
 
 
 class PreparedMessage:

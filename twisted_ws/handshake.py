@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import binascii
 from base64 import b64decode, b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from hashlib import sha1
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeAlias, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 from .errors import RESPONSE_FRAMING, BadHandshake, HandshakeRejected
@@ -46,6 +47,10 @@ __all__ = [
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _NO_PARAMETERS: Mapping[str, str] = MappingProxyType({})
+_ExtensionOffers: TypeAlias = tuple[tuple[str, tuple[tuple[str, str | None], ...]], ...]
+_REMEMBERED = 64
+_LONGEST_REMEMBERED = 128
+_Read = TypeVar("_Read")
 _TARGET_SCHEMES = ("http", "https", "ws", "wss")
 
 
@@ -98,21 +103,18 @@ class Request:
     """
 
     __slots__ = (
+        "_headers",
+        "_responseHeaders",
         "_subprotocol",
         "authority",
         "avatar",
         "deflate",
-        "extensionOffers",
-        "headers",
-        "key",
         "localAddress",
-        "origin",
         "path",
         "pathParameters",
         "peer",
         "peerCertificate",
         "queryString",
-        "responseHeaders",
         "secure",
         "subprotocols",
         "webRequest",
@@ -130,27 +132,17 @@ class Request:
         """The path as sent, percent-encoding and all; begins with a slash."""
         self.queryString = queryString
         """What stands behind the question mark, as sent."""
-        self.headers = headers
-        """The request's header fields."""
+        # The text of the fields while nobody looks at them.
+        self._headers: Headers | str = headers
         self.authority = authority
         """Host and port that the client asked for."""
         self.secure = secure
         """Whether it came over TLS."""
-        self.key = ""
-        """The value of ``Sec-WebSocket-Key``."""
-        self.origin: str | None = None
-        """The value of ``Origin``, None when there is none (not a browser)."""
         self.subprotocols: tuple[str, ...] = ()
         """Subprotocols that the client offers, its favourite first."""
-        self.extensionOffers: tuple[
-            tuple[str, tuple[tuple[str, str | None], ...]], ...
-        ] = ()
-        """Extensions that the client offers: names with their parameters."""
         self.deflate: DeflateParameters | None = None
         """What the 101 will say of permessage-deflate, None for no compression. Whoever
         decides on the request may set it to None, to do without."""
-        self.responseHeaders = ResponseHeaders()
-        """Headers that go out with the 101."""
         self.peer: Any = None
         """Address of the peer (a Twisted ``IAddress``)."""
         self.localAddress: Any = None
@@ -169,6 +161,41 @@ class Request:
         """Who authentication in front of a
         :class:`twisted_ws.resource.WebSocketResource` found it to be from."""
         self._subprotocol: str | None = None
+        self._responseHeaders: ResponseHeaders | None = None
+
+    @property
+    def headers(self) -> Headers:
+        """The request's header fields."""
+        if isinstance(self._headers, str):
+            self._headers = Headers.fromChecked(self._headers)
+        return self._headers
+
+    def compact(self) -> None:
+        """Keep the header lines as one text, until somebody looks at them. Memory: a
+        fifth of what it is from then on."""
+        self._headers = self.headers.joined()
+
+    @property
+    def key(self) -> str:
+        """The value of ``Sec-WebSocket-Key``."""
+        return self.headers.get("Sec-WebSocket-Key") or ""
+
+    @property
+    def origin(self) -> str | None:
+        """The value of ``Origin``, None when there is none (not a browser)."""
+        return self.headers.get("Origin")
+
+    @property
+    def extensionOffers(self) -> _ExtensionOffers:
+        """Extensions that the client offers: names with their parameters."""
+        return _readExtensions(self.headers)
+
+    @property
+    def responseHeaders(self) -> ResponseHeaders:
+        """Headers that go out with the 101."""
+        if self._responseHeaders is None:
+            self._responseHeaders = ResponseHeaders()
+        return self._responseHeaders
 
     @property
     def query(self) -> dict[str, list[str]]:
@@ -251,10 +278,11 @@ class ServerHandshake:
         if "upgrade" not in _tokens(headers, "Connection"):
             raise BadHandshake(400, "the Connection header does not say Upgrade")
         _checkVersion(headers)
+        _checkKey(headers)
         request = Request(path, query, headers, authority, secure)
-        request.key = _readKey(headers)
         request.subprotocols = _readSubprotocols(headers)
-        request.extensionOffers = _readExtensions(headers)
+        # Whether they can be read at all.
+        _readExtensions(headers)
         return request
 
     def judge(self, request: Request, loopbackOnly: bool) -> None:
@@ -266,7 +294,7 @@ class ServerHandshake:
         """
         authority, secure = request.authority, request.secure
         self.checkHost(authority, secure, loopbackOnly)
-        request.origin = self._checkOrigin(request.headers, authority, secure)
+        self._checkOrigin(request.headers, authority, secure)
         if self._deflateSettings is not None:
             request.deflate = agree(request.extensionOffers, self._deflateSettings)
         for name in self._subprotocols:
@@ -307,13 +335,11 @@ class ServerHandshake:
 
     def _checkOrigin(
         self, headers: Headers, authority: Authority, secure: bool
-    ) -> str | None:
+    ) -> None:
         """Hold the Origin header against the policy (section 10.2)."""
         values = headers.getAll("Origin")
-        if not values:
-            return None
-        if self._anyOrigin:
-            return values[0]
+        if not values or self._anyOrigin:
+            return
         try:
             if len(values) > 1:
                 raise ValueError("more than one origin")
@@ -325,7 +351,6 @@ class ServerHandshake:
             raise BadHandshake(
                 403, "this origin is not allowed here; allowedOrigins lists them"
             )
-        return values[0]
 
     @staticmethod
     def accept(request: Request, extensions: Sequence[str] = ()) -> bytes:
@@ -344,7 +369,8 @@ class ServerHandshake:
             lines.append(f"Sec-WebSocket-Protocol: {request.subprotocol}")
         if extensions:
             lines.append(f"Sec-WebSocket-Extensions: {', '.join(extensions)}")
-        lines.extend(f"{name}: {value}" for name, value in request.responseHeaders)
+        if request._responseHeaders is not None:
+            lines.extend(f"{name}: {value}" for name, value in request.responseHeaders)
         return "\r\n".join([*lines, "", ""]).encode("latin-1")
 
 
@@ -395,7 +421,15 @@ def readTarget(head: RequestHead) -> tuple[Authority, str, str]:
     except ValueError:
         raise BadHandshake(400, "the host or the target is not valid") from None
     path, _, query = target.partition("?")
+    if len(path) <= _LONGEST_REMEMBERED:
+        path = _samePath(path)
     return authority, path, query
+
+
+@lru_cache(_REMEMBERED)
+def _samePath(path: str) -> str:
+    """Give one object for all that are equal: a server has few paths."""
+    return path
 
 
 def _tokens(headers: Headers, name: str) -> list[str]:
@@ -412,32 +446,54 @@ def _checkVersion(headers: Headers) -> None:
         )
 
 
-def _readKey(headers: Headers) -> str:
+def _checkKey(headers: Headers) -> None:
     keys = headers.getAll("Sec-WebSocket-Key")
     if len(keys) == 1 and len(keys[0]) == 24 and keys[0].isascii():
         try:
             if len(b64decode(keys[0], validate=True)) == 16:
-                return keys[0]
+                return
         except binascii.Error:
             pass
     raise BadHandshake(400, "Sec-WebSocket-Key is not one key of 16 bytes in base64")
 
 
-def _readSubprotocols(headers: Headers) -> tuple[str, ...]:
-    # RFC 6455 section 11.3.4: several lines are one list.
-    names = splitList(",".join(headers.getAll("Sec-WebSocket-Protocol")))
+def _remembering(read: Callable[[str], _Read]) -> Callable[[str], _Read]:
+    """Have a function of a header's text remember its last results. Nearly all clients
+    of a server offer the same: that is read once, and they share the objects. Memory:
+    long text, which may make thousands of objects, is not remembered.
+
+    :param read: the function
+    """
+    remembered = lru_cache(_REMEMBERED)(read)
+
+    def readOrRemember(text: str) -> _Read:
+        return remembered(text) if len(text) <= _LONGEST_REMEMBERED else read(text)
+
+    return readOrRemember
+
+
+@_remembering
+def _splitSubprotocols(text: str) -> tuple[str, ...]:
+    names = splitList(text)
     if not all(isToken(name) for name in names):
         raise BadHandshake(400, "a subprotocol's name is not a token")
     return tuple(names)
 
 
-def _readExtensions(
-    headers: Headers,
-) -> tuple[tuple[str, tuple[tuple[str, str | None], ...]], ...]:
+def _readSubprotocols(headers: Headers) -> tuple[str, ...]:
+    # RFC 6455 section 11.3.4: several lines are one list.
+    return _splitSubprotocols(",".join(headers.getAll("Sec-WebSocket-Protocol")))
+
+
+@_remembering
+def _splitExtensions(text: str) -> _ExtensionOffers:
     # RFC 6455 section 9.1: what is not of the right form fails the handshake.
-    elements = splitList(",".join(headers.getAll("Sec-WebSocket-Extensions")))
     try:
-        offers = [splitParameters(each) for each in elements]
+        offers = [splitParameters(each) for each in splitList(text)]
     except ValueError as error:
         raise BadHandshake(400, str(error)) from None
     return tuple((name, tuple(parameters)) for name, parameters in offers)
+
+
+def _readExtensions(headers: Headers) -> _ExtensionOffers:
+    return _splitExtensions(",".join(headers.getAll("Sec-WebSocket-Extensions")))

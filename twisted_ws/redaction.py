@@ -6,9 +6,17 @@ take over a terminal, secrets, and megabytes. Log calls pass it through here.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-__all__ = ["MAX_LOGGED", "loggable", "nameAddress", "withoutQuery"]
+__all__ = [
+    "MAX_LOGGED",
+    "Later",
+    "loggable",
+    "nameAddress",
+    "nameRequest",
+    "withoutQuery",
+]
 
 MAX_LOGGED = 200
 """Characters of one value that are logged at most."""
@@ -53,3 +61,33 @@ def withoutQuery(target: str) -> str:
         scheme, slashes, _ = path.partition("://")
         path = f"{scheme if slashes else ''}{slashes}…@{path.rpartition('@')[2]}"
     return loggable(f"{path}?…" if question else path)
+
+
+def nameRequest(method: str, target: str) -> str:
+    """Give a request for a log.
+
+    :param method: as sent
+    :param target: as sent
+    """
+    return f"{loggable(method, 20)} {withoutQuery(target)}"
+
+
+class Later:
+    """Text for a log that is made when somebody writes the log. Most debug messages
+    are written nowhere, and their parts cost more than they do themselves.
+
+    :param make: makes the text
+    :param arguments: for it
+    """
+
+    __slots__ = ("_arguments", "_make")
+
+    def __init__(self, make: Callable[..., str], *arguments: object) -> None:
+        self._make = make
+        self._arguments = arguments
+
+    def __str__(self) -> str:
+        return self._make(*self._arguments)
+
+    # No log is to show what the text leaves out.
+    __repr__ = __str__

@@ -29,7 +29,7 @@ from .factory import Application, WebSocketServerFactory
 from .handshake import ServerHandshake
 from .headers import Headers, RequestHead, isToken, splitList, statusPhrase
 from .options import ServerOptions
-from .redaction import loggable, withoutQuery
+from .redaction import Later, nameRequest
 
 with warnings.catch_warnings():
     # Importing these calls what Twisted, or Python, has deprecated.
@@ -184,14 +184,14 @@ class ResourceProtocol(DecidingProtocol):
     :param channel: it came on
     """
 
-    # The head has been read already.
-    line_mode = 0
     _leaving = False
 
     def __init__(
         self, factory: WebSocketServerFactory, webRequest: Any, channel: _Channel
     ) -> None:
         super().__init__(factory)
+        # The head has been read already.
+        self.line_mode = 0
         self._webRequest = webRequest
         self._channel = channel
 
@@ -203,8 +203,11 @@ class ResourceProtocol(DecidingProtocol):
         self.makeConnection(self._channel.transport)  # type: ignore[no-untyped-call]
         self._pendingBytes = self._channel.divert(self)
         webRequest = self._webRequest
-        method = loggable(webRequest.method.decode("latin-1"), 20)
-        self._where = f"{method} {withoutQuery(webRequest.uri.decode('latin-1'))}"
+        self._where = Later(
+            nameRequest,
+            webRequest.method.decode("latin-1"),
+            webRequest.uri.decode("latin-1"),
+        )
         try:
             head = _readHead(webRequest, self.options)
             # What resources in front have found out of proxies counts.

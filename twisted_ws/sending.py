@@ -96,7 +96,8 @@ class SendBuffer:
         listener: SendListener,
     ) -> None:
         self._transport = transport
-        self._write: Callable[[bytes], object] = transport.write
+        # In place of the transport's own; a bound method of it would take 64 bytes.
+        self._write: Callable[[bytes], object] | None = None
         self._highWaterMark = highWaterMark
         self._maxSendBuffer = maxSendBuffer
         self._listener = listener
@@ -223,7 +224,10 @@ class SendBuffer:
     def _pass(self, data: bytes) -> None:
         """Hand on to the transport, or keep while that has enough."""
         if not self._congested:
-            self._write(data)
+            if self._write is None:
+                self._transport.write(data)
+            else:
+                self._write(data)
             if self._congested:
                 # Paused within write(): what it holds is at least this.
                 self._below = max(TRANSPORT_BUFFER, len(data))

@@ -28,13 +28,16 @@ from .handshake import (
     readTarget,
 )
 from .headers import MalformedHead, RequestHead, parseRequestHead
-from .redaction import loggable, withoutQuery
+from .redaction import Later, nameRequest
 from .tls import describeTLSError, isSecure
 
 __all__ = ["ServerProtocol"]
 
 _log = Logger()
 
+# No line has come; never changed.
+_NO_LINES: list[bytes] = []
+_HEAD_END = b"\r\n\r\n"
 _LEADING_EMPTY_LINES = 4
 """Most empty lines before a request. Each costs a copy of the segment behind it, so
 thousands would take long."""
@@ -50,9 +53,10 @@ class ServerProtocol(DecidingProtocol):
     :param factory: decides, and has options, handshake and clock
     """
 
-    _lines: list[bytes] | None = None
+    __slots__ = ("_lines",)
+
     _headSize = 0
-    _method = ""
+    _isHead = False
     _tlsDone = True
     _successor: Any = None
 
@@ -62,15 +66,20 @@ class ServerProtocol(DecidingProtocol):
 
     def __init__(self, factory: Admission) -> None:
         super().__init__(factory)
-        # With the CR.
-        self.MAX_LENGTH = factory.options.maxHeaderLine + 1
-        self._lines = []
+        # The request line and header lines that have come; None when the head is over.
+        self._lines: list[bytes] | None = _NO_LINES
+
+    @property
+    def MAX_LENGTH(self) -> int:  # type: ignore[override]
+        """Most bytes of a line, with its CR."""
+        return self.options.maxHeaderLine + 1
 
     # The request head, in line mode
 
     def connectionMade(self) -> None:
         """The TCP connection has been made; with TLS, that handshake comes first."""
-        self._tlsDone = not isSecure(self.transport)
+        if isSecure(self.transport):
+            self._tlsDone = False
         super().connectionMade()
         end = self._clock.seconds() + self.options.handshakeTimeout
         self._deadlines.watch(self, end)
@@ -78,6 +87,49 @@ class ServerProtocol(DecidingProtocol):
     def handshakeCompleted(self) -> None:
         """The TLS handshake is done (``IHandshakeListener``)."""
         self._tlsDone = True
+
+    def _headDataReceived(self, data: bytes) -> Any:
+        """Take bytes before there are frames: the whole head at once, if it can be."""
+        lines = self._wholeHead(data) if self._lines is _NO_LINES else None
+        if lines is None:
+            return super()._headDataReceived(data)
+        rest = data[data.index(_HEAD_END) + len(_HEAD_END) :]
+        if rest:
+            self._buffer = rest
+        # From here on as LineReceiver does it behind a line: what is received while the
+        # head is being dealt with waits behind what came with it.
+        self._busyReceiving = True
+        try:
+            self._headReceived(lines)
+        finally:
+            self._busyReceiving = False
+        if self._buffer and not self.transport.disconnecting:
+            return super()._headDataReceived(b"")
+        return None
+
+    def _wholeHead(self, data: bytes) -> list[bytes] | None:
+        """Cut the first segment of a connection into lines at once, as nearly every
+        head comes in one.
+
+        :param data: the segment
+        :returns: the lines of the head; None if it has not come whole, or if
+            :meth:`lineReceived` may find fault with any of it, and is to say so
+        """
+        if self._buffer or self._headSize or self._busyReceiving:
+            return None
+        options = self.options
+        size = data.find(_HEAD_END)
+        if size <= 0 or size + len(_HEAD_END) > options.maxHeadSize:
+            return None
+        lines = data[:size].split(b"\r\n")
+        if (
+            len(lines) > options.maxHeaders + 1
+            or max(map(len, lines)) > options.maxHeaderLine
+            or data.count(b"\n", 0, size) >= len(lines)
+            or not lines[0]
+        ):
+            return None
+        return lines
 
     def lineReceived(self, line: bytes) -> None:
         """Take a line of the request head.
@@ -98,6 +150,8 @@ class ServerProtocol(DecidingProtocol):
         if line:
             if len(self._lines) > self.options.maxHeaders:
                 self._refuse(_tooLarge(f"over {self.options.maxHeaders} header lines"))
+            elif self._lines is _NO_LINES:
+                self._lines = [line]
             else:
                 self._lines.append(line)
         elif self._lines:
@@ -117,7 +171,6 @@ class ServerProtocol(DecidingProtocol):
 
     def _headReceived(self, lines: list[bytes]) -> None:
         self._lines = None
-        self._deadlines.forget(self)
         self.setRawMode()  # type: ignore[no-untyped-call]
         self._where = "a request that is not HTTP"
         try:
@@ -125,8 +178,9 @@ class ServerProtocol(DecidingProtocol):
         except MalformedHead as error:
             self._refuse(BadHandshake(400, str(error), lingering=True))
             return
-        self._method = head.method
-        self._where = f"{loggable(head.method, 20)} {withoutQuery(head.target)}"
+        if head.method == "HEAD":
+            self._isHead = True
+        self._where = Later(nameRequest, head.method, head.target)
         try:
             if plainRequest(head):
                 self._plainRequest(head, lines)
@@ -213,7 +267,7 @@ class ServerProtocol(DecidingProtocol):
         self.clearLineBuffer()  # type: ignore[no-untyped-call]
         self.setRawMode()  # type: ignore[no-untyped-call]
         date = formatdate(self._clock.seconds(), usegmt=True)
-        self.transport.write(encodeRefusal(rejection, date, self._method == "HEAD"))
+        self.transport.write(encodeRefusal(rejection, date, self._isHead))
         if getattr(rejection, "lingering", False) or self._pendingBytes:
             self._linger()
         else:

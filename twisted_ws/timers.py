@@ -49,7 +49,8 @@ class Deadlines:
 
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
-        self._buckets: dict[int, set[Watched]] = {}
+        # With the number once more, so that all in a bucket share the object.
+        self._buckets: dict[int, tuple[int, set[Watched]]] = {}
         self._call: IDelayedCall | None = None
         self._callFor = 0
 
@@ -60,33 +61,40 @@ class Deadlines:
         :param when: seconds, as the clock counts them
         """
         # At least 1, as 0 says that it is in no bucket.
-        bucket = max(1, math.ceil(when / RESOLUTION))
-        if watched.watchedUntil == bucket:
+        number = max(1, math.ceil(when / RESOLUTION))
+        before = watched.watchedUntil
+        if before == number:
             return
-        self.forget(watched)
-        watched.watchedUntil = bucket
-        members = self._buckets.get(bucket)
-        if members is None:
-            members = self._buckets[bucket] = set()
-            if self._call is None or bucket < self._callFor:
-                self._schedule()
-        members.add(watched)
+        bucket = self._buckets.get(number)
+        if bucket is None:
+            bucket = self._buckets[number] = (number, set())
+        watched.watchedUntil = bucket[0]
+        bucket[1].add(watched)
+        if before > 0:
+            self._remove(watched, before)
+        if self._call is None or number < self._callFor:
+            self._schedule()
 
     def forget(self, watched: Watched) -> None:
         """Look at something no more.
 
         :param watched: what was to be looked at, or was not
         """
-        bucket = watched.watchedUntil
-        watched.watchedUntil = 0
-        if bucket in (0, _LOOKING):
-            return
-        members = self._buckets[bucket]
+        before = watched.watchedUntil
+        if before:
+            watched.watchedUntil = 0
+        if before > 0:
+            self._remove(watched, before)
+            if not self._buckets:
+                self._schedule()
+
+    def _remove(self, watched: Watched, number: int) -> None:
+        """Take something out of a bucket. The delayed call stays: to come once for
+        nothing costs less than to be moved for each connection that opens and ends."""
+        members = self._buckets[number][1]
         members.discard(watched)
         if not members:
-            del self._buckets[bucket]
-            if bucket == self._callFor:
-                self._schedule()
+            del self._buckets[number]
 
     def _schedule(self) -> None:
         """Have the delayed call come at the first bucket; there is none without one, so
@@ -94,7 +102,6 @@ class Deadlines:
         if self._call is not None:
             self._call.cancel()
             self._call = None
-            self._callFor = 0
         if self._buckets:
             self._callFor = min(self._buckets)
             delay = max(0.0, self._callFor * RESOLUTION - self._clock.seconds())
@@ -104,7 +111,9 @@ class Deadlines:
         self._call = None
         now = self._clock.seconds()
         due = sorted(each for each in self._buckets if each * RESOLUTION <= now)
-        members = [watched for bucket in due for watched in self._buckets.pop(bucket)]
+        members = [
+            watched for bucket in due for watched in self._buckets.pop(bucket)[1]
+        ]
         for watched in members:
             watched.watchedUntil = _LOOKING
         for watched in members:
