@@ -1,0 +1,197 @@
+"""Reads the command line, and does what it says."""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import os
+import platform
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from . import report
+from .catalog import OURS, PEERS, VARIANTS, Server, Unsupported, ours
+from .rounds import WARM_UP, Benchmark, tell
+from .scenarios import SCENARIOS, choose
+
+__all__ = ["main", "makeParser"]
+
+
+def makeParser() -> argparse.ArgumentParser:
+    """Give the parser of the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.benchmark",
+        description="Measure twisted_ws and other WebSocket servers in turn.",
+    )
+    parser.add_argument(
+        "--scenario",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="only this scenario or group; may be repeated [default: goals]",
+    )
+    parser.add_argument(
+        "--server",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="only this server; may be repeated [default: ours and all peers]",
+    )
+    parser.add_argument(
+        "--ours",
+        action="append",
+        default=[],
+        metavar="NAME=PATH",
+        help="another server: twisted_ws as it is in the checkout at PATH; may be "
+        "repeated",
+    )
+    parser.add_argument("--rounds", type=_positive(int), metavar="N")
+    parser.add_argument(
+        "--seconds", type=_positive(float), metavar="S", help="for each measurement"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="one round of 0.3 seconds, for a try"
+    )
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="write all figures there"
+    )
+    parser.add_argument(
+        "--list", action="store_true", help="list scenarios and servers, and end"
+    )
+    return parser
+
+
+def _positive(kind: type) -> Any:
+    def convert(text: str) -> Any:
+        value = kind(text)
+        if not 0 < value < 1e6:
+            raise ValueError
+        return value
+
+    convert.__name__ = "positive number"
+    return convert
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Do what a command line says.
+
+    :param arguments: the command line, without the program
+    :returns: the exit status: 0, or 1 if something could not be measured
+    """
+    parser = makeParser()
+    options = parser.parse_args(arguments)
+    if options.list:
+        for each in SCENARIOS:
+            print(f"{each.name:20} {each.group:10} {each.title}")
+        for server in (OURS, *PEERS, *VARIANTS):
+            print(f"{server.name:20} {'server':10} {server.title}")
+        return 0
+    try:
+        scenarios = choose(options.scenario)
+        servers = chooseServers(options.server, options.ours)
+    except ValueError as error:
+        parser.error(str(error))
+    if options.json is not None and not options.json.absolute().parent.is_dir():
+        parser.error(f"--json: there is no directory {options.json.absolute().parent}")
+    rounds = options.rounds or (1 if options.quick else 5)
+    seconds = options.seconds or (0.3 if options.quick else 1.0)
+    results = measure(scenarios, servers, rounds, seconds)
+    print("\n".join(report.text(results)))
+    if options.json is not None:
+        options.json.write_text(json.dumps(results, indent=1) + "\n")
+    return 0
+
+
+def chooseServers(names: Sequence[str], checkouts: Sequence[str]) -> list[Server]:
+    """Find servers, in the order in which they are shown.
+
+    :param names: of servers; none for ours and the peers
+    :param checkouts: further ones of ours, as NAME=PATH
+    :raises ValueError: a name that is none, a path that has none
+    """
+    known = {each.name: each for each in (OURS, *PEERS, *VARIANTS)}
+    for each in names:
+        if each not in known:
+            raise ValueError(f"no server is called {each!r}")
+    wanted = set(names) or {OURS.name, *(each.name for each in PEERS)}
+    found = [each for name, each in known.items() if name in wanted]
+    for text in checkouts:
+        name, equals, path = text.partition("=")
+        folder = Path(path).resolve()
+        if not name or not equals or name in known:
+            raise ValueError(f"--ours: {text!r} is not a new NAME=PATH")
+        if not (folder / "twisted_ws" / "__init__.py").exists():
+            raise ValueError(f"--ours: there is no twisted_ws in {folder}")
+        known[name] = ours(name, folder)
+        found.append(known[name])
+    return found
+
+
+def measure(
+    scenarios: Sequence[Any], servers: Sequence[Server], rounds: int, seconds: float
+) -> dict[str, Any]:
+    """Measure.
+
+    :param scenarios: what
+    :param servers: of which servers
+    :param rounds: how often
+    :param seconds: how long each time
+    :returns: all there is to tell
+    """
+    present, described, missing = [], {}, {}
+    for server in servers:
+        try:
+            described[server.name] = {"title": server.title, **server.describe()}
+            present.append(server)
+        except Unsupported as error:
+            missing[server.name] = str(error)
+            tell(f"{server.name} is left out: {error}")
+    results: dict[str, Any] = {
+        "date": datetime.datetime.now(datetime.timezone.utc).isoformat("T", "minutes"),
+        "machine": machine(),
+        "rounds": rounds,
+        "seconds": seconds,
+        "warmUp": WARM_UP,
+        "base": present[0].name if present else "",
+        "servers": described,
+        "missing": missing,
+        "scenarios": {},
+    }
+    if not present:
+        return results
+    benchmark = Benchmark(present, rounds, seconds)
+    for scenario, found in benchmark.run(scenarios):
+        samples = {
+            name: each if isinstance(each, str) else [asdict(one) for one in each]
+            for name, each in found.items()
+        }
+        results["scenarios"][scenario.name] = {
+            **asdict(scenario),
+            "samples": samples,
+        }
+        tell(
+            f"{scenario.name}: "
+            + ", ".join(
+                f"{name} {report.cell(each, 'cost')}" for name, each in samples.items()
+            )
+        )
+    return results
+
+
+def machine() -> dict[str, Any]:
+    """Tell what this runs on."""
+    model = "unknown"
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            model = line.partition(": ")[2]
+            break
+    return {
+        "processor": model,
+        "cores": len(os.sched_getaffinity(0)),
+        "system": f"{platform.system()} {platform.release()}",
+        "python": f"{platform.python_implementation()} {sys.version.split()[0]}",
+    }

@@ -1,0 +1,185 @@
+"""The servers that are compared, and how each is started."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.processes import environment, program
+
+__all__ = ["OURS", "PEERS", "VARIANTS", "Server", "Setup", "Unsupported", "ours"]
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+
+
+class Unsupported(Exception):
+    """A server cannot do what a scenario asks."""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a server is started for.
+
+    :ivar broadcast: whether a message goes to all, not only back.
+    :ivar secure: whether there is TLS.
+    :ivar deflate: the terms of compression: ``equal``, ``fast`` or ``defaults``; None
+        for none.
+    :ivar maxSize: the largest message, if the defaults are too small for some.
+    """
+
+    broadcast: bool = False
+    secure: bool = False
+    deflate: str | None = None
+    maxSize: int | None = None
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server.
+
+    :ivar name: on the command line.
+    :ivar title: in tables.
+    :ivar module: of ``tests.benchmark.servers``; None for ``twistd websocket``.
+    :ivar options: for ``twistd websocket``.
+    :ivar environment: more environment variables.
+    :ivar path: the checkout, if it is not the one that this is in.
+    :ivar mirrored: whether it only sends bytes back.
+    """
+
+    name: str
+    title: str
+    module: str | None = None
+    options: Sequence[str] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    path: Path | None = None
+    mirrored: bool = False
+
+    def command(self, setup: Setup, port: int, certificate: Path) -> list[str]:
+        """Give what starts it.
+
+        :param setup: what for
+        :param port: where it listens
+        :param certificate: the file with certificate and key
+        """
+        if self.module is None:
+            return self._ours(setup, port, certificate)
+        command = self._program("--port", str(port))
+        if setup.broadcast:
+            command += ["--broadcast"]
+        if setup.secure:
+            command += ["--certificate", str(certificate)]
+        if setup.deflate is not None:
+            command += ["--deflate", setup.deflate]
+        if setup.maxSize is not None:
+            command += ["--max-size", str(setup.maxSize)]
+        return command
+
+    def _program(self, *arguments: str) -> list[str]:
+        return [
+            sys.executable,
+            "-m",
+            f"tests.benchmark.servers.{self.module}",
+            *arguments,
+        ]
+
+    def _ours(self, setup: Setup, port: int, certificate: Path) -> list[str]:
+        command = [*program("twistd"), "-n", "--pidfile", f"{self.name}-{port}.pid"]
+        command += ["websocket", "--interface", "127.0.0.1", "--port", str(port)]
+        command += self.options
+        if setup.broadcast:
+            command += ["--protocol", "benchmark_broadcast.Broadcast"]
+        if setup.secure:
+            command += ["--certificate", str(certificate)]
+        if setup.deflate == "equal":
+            command += ["--compression-level", "6"]
+        elif setup.deflate == "fast":
+            command += ["--compression-level", "1"]
+        if setup.maxSize is not None:
+            command += ["--max-message-size", str(setup.maxSize)]
+        return command
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """Environment variables for it."""
+        path = os.pathsep.join(
+            str(each)
+            for each in (self.path or ROOT, ROOT, HERE / "application")
+            if each is not None
+        )
+        return {"PYTHONPATH": path, **self.environment}
+
+    def refuse(self, setup: Setup) -> None:
+        """See whether it can be started for something.
+
+        :param setup: what for
+        :raises Unsupported: why not
+        """
+        if setup.deflate is not None:
+            if self.module in ("twisted_web", "picows", "raw"):
+                raise Unsupported("no compression")
+            if setup.deflate == "fast" and self.module == "autobahn":
+                raise Unsupported("the compression level cannot be set")
+
+    def describe(self) -> dict[str, Any]:
+        """Tell its versions, and what else matters.
+
+        :raises Unsupported: something that it takes is not installed
+        """
+        if self.module is None:
+            command = [sys.executable, "-m", "tests.benchmark.ours"]
+            command += ["--options", *self.options]
+        else:
+            command = self._program("--describe")
+        done = subprocess.run(
+            command,
+            env={**environment(), **self.variables},
+            cwd=self.path or ROOT,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        if done.returncode != 0:
+            lines = done.stderr.strip().splitlines()
+            raise Unsupported(lines[-1] if lines else "it does not start")
+        described: dict[str, Any] = json.loads(done.stdout)
+        return described
+
+
+def ours(name: str, path: Path) -> Server:
+    """Give a server of another checkout of ours.
+
+    :param name: what it is called
+    :param path: the checkout
+    """
+    return Server(name, name, path=path)
+
+
+OURS = Server("ours", "twisted_ws")
+PEERS = (
+    Server("autobahn", "Autobahn", "autobahn"),
+    Server("twisted-web", "twisted.web", "twisted_web"),
+    Server("websockets", "websockets", "websockets"),
+    Server("aiohttp", "aiohttp", "aiohttp"),
+    Server("picows", "picows", "picows"),
+    Server("raw", "bare Twisted", "raw", mirrored=True),
+)
+VARIANTS = (
+    Server(
+        "ours-python",
+        "twisted_ws, pure Python",
+        environment={"TWISTED_WS_PURE_PYTHON": "1"},
+    ),
+    Server(
+        "ours-standard",
+        "twisted_ws, standard transport",
+        options=("--transport", "standard"),
+    ),
+)

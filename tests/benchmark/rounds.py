@@ -1,0 +1,202 @@
+"""The rounds: all servers in turn, several times, each time in another order."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.certificates import keyToPEM, makeCertificate, makeKey, toPEM
+from tests.processes import freePort
+
+from .catalog import Server, Setup, Unsupported
+from .links import Link, LoadFailed, clientContext, openLink, verify
+from .load import Count, Exchange, broadcasts, handshakes, settle
+from .programs import Cores, Program, ProgramFailed
+from .scenarios import Scenario
+
+__all__ = ["Benchmark", "Sample"]
+
+WARM_UP = 0.25
+"""Seconds of load before those that are measured."""
+
+
+@dataclass
+class Sample:
+    """What was measured of a server in one round.
+
+    :ivar cost: microseconds of its processor time for a message; for memory, KiB for a
+        connection.
+    :ivar rate: messages per second.
+    :ivar server: the part of a core that it took.
+    :ivar load: the part of a core that the load took.
+    """
+
+    cost: float
+    rate: float = 0.0
+    server: float = 0.0
+    load: float = 0.0
+
+
+@dataclass
+class Benchmark:
+    """Runs scenarios.
+
+    :ivar servers: those to compare.
+    :ivar rounds: how often each is visited.
+    :ivar seconds: how long each time.
+    """
+
+    servers: Sequence[Server]
+    rounds: int = 5
+    seconds: float = 1.0
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def run(self, scenarios: Sequence[Scenario]) -> Iterator[tuple[Scenario, Any]]:
+        """Measure.
+
+        :param scenarios: what
+        :returns: for each scenario the samples of each server by its name, or the text
+            of what went wrong
+        """
+        with ExitStack() as stack:
+            self._directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            self._cores = stack.enter_context(Cores())
+            self._certificate = self._directory / "server.pem"
+            key = makeKey()
+            self._certificate.write_bytes(
+                keyToPEM(key) + toPEM(makeCertificate("localhost", key))
+            )
+            running: dict[str, Program] = {}
+            setup: Setup | None = None
+            inner = stack.enter_context(ExitStack())
+            for scenario in scenarios:
+                if scenario.setup != setup:
+                    inner.close()
+                    running.clear()
+                    setup = scenario.setup
+                yield scenario, self._scenario(scenario, running, inner)
+
+    def _scenario(
+        self, scenario: Scenario, running: dict[str, Program], stack: ExitStack
+    ) -> dict[str, list[Sample] | str]:
+        found: dict[str, list[Sample] | str] = {}
+        for number in range(self.rounds):
+            turn = number % len(self.servers)
+            # Backwards every other time, so that nobody follows the same one always.
+            order = [*self.servers[turn:], *self.servers[:turn]][:: (-1) ** number]
+            for server in order:
+                samples = found.setdefault(server.name, [])
+                if isinstance(samples, str):
+                    continue
+                try:
+                    server.refuse(scenario.setup)
+                    samples.append(self._sample(scenario, server, running, stack))
+                except Unsupported as error:
+                    found[server.name] = str(error)
+                except (LoadFailed, OSError, ProgramFailed) as error:
+                    what = f"{type(error).__name__}: {error}"
+                    if server.name in running:
+                        what = running[server.name].explain(what)
+                        # Whatever state it is in, the next scenario has a fresh one.
+                        running.pop(server.name).end()
+                    found[server.name] = what
+        return {each.name: found[each.name] for each in self.servers}
+
+    def _start(self, server: Server, setup: Setup) -> Program:
+        port = freePort()
+        return Program(
+            server.name,
+            server.command(setup, port, self._certificate),
+            port,
+            self._directory,
+            self._cores.server,
+            server.variables,
+        )
+
+    def _sample(
+        self,
+        scenario: Scenario,
+        server: Server,
+        running: dict[str, Program],
+        stack: ExitStack,
+    ) -> Sample:
+        if scenario.kind == "memory":
+            # What is freed is used again, so that each figure takes a fresh process.
+            with self._start(server, scenario.setup) as fresh:
+                return self._memory(scenario, server, fresh)
+        if server.name not in running:
+            program = self._start(server, scenario.setup)
+            running[server.name] = stack.enter_context(program)
+        program = running[server.name]
+        if scenario.kind == "handshakes":
+            upgrade = not server.mirrored
+            return self._measure(
+                program, lambda seconds: handshakes(program.port, seconds, upgrade)
+            )
+        with self._links(scenario, server, program) as links:
+            script = scenario.script.mirror() if server.mirrored else scenario.script
+            if scenario.kind == "broadcast":
+                return self._measure(
+                    program, lambda seconds: broadcasts(links, script, seconds)
+                )
+            exchange = Exchange(links, script, scenario.window)
+            sample = self._measure(program, exchange.run)
+            exchange.close()
+            if not script.deflated:
+                verify(links[0], script)
+            return sample
+
+    @contextmanager
+    def _links(
+        self, scenario: Scenario, server: Server, program: Program
+    ) -> Iterator[list[Link]]:
+        """Open the connections of a scenario, and see that they work."""
+        context = clientContext() if scenario.setup.secure else None
+        script = scenario.script.mirror() if server.mirrored else scenario.script
+        links: list[Link] = []
+        try:
+            for number in range(scenario.connections):
+                link = openLink(program.port, context, script, not server.mirrored)
+                links.append(link)
+                if not scenario.setup.broadcast:
+                    verify(link, script, 1 if number else len(script.frames))
+            yield links
+        finally:
+            for link in links:
+                link.close()
+            settle(program.processor)
+
+    def _measure(self, program: Program, load: Callable[[float], Count]) -> Sample:
+        load(min(WARM_UP, self.seconds))
+        before = program.processor()
+        count = load(self.seconds)
+        used = program.processor() - before
+        return Sample(
+            used / count.messages * 1e6,
+            count.messages / count.seconds,
+            used / count.seconds,
+            count.processor / count.seconds,
+        )
+
+    def _memory(self, scenario: Scenario, server: Server, program: Program) -> Sample:
+        few = Scenario("", "", connections=20, setup=scenario.setup)
+        with self._links(few, server, program):
+            pass
+        before = program.memory()
+        with self._links(scenario, server, program):
+            settle(program.processor)
+            grown = program.memory() - before
+        return Sample(grown / scenario.connections / 1024)
+
+
+def tell(text: str) -> None:
+    """Say how it goes on.
+
+    :param text: what to say
+    """
+    print(text, file=sys.stderr, flush=True)
