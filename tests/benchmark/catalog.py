@@ -108,11 +108,8 @@ class Server:
     @property
     def variables(self) -> dict[str, str]:
         """Environment variables for it."""
-        path = os.pathsep.join(
-            str(each)
-            for each in (self.path or ROOT, ROOT, HERE / "application")
-            if each is not None
-        )
+        folders = (self.path or ROOT, HERE / "application")
+        path = os.pathsep.join(str(each) for each in folders)
         return {"PYTHONPATH": path, **self.environment}
 
     def refuse(self, setup: Setup) -> None:
@@ -133,7 +130,7 @@ class Server:
         :raises Unsupported: something that it takes is not installed
         """
         if self.module is None:
-            command = [sys.executable, "-m", "tests.benchmark.ours"]
+            command = [sys.executable, "-m", "benchmark_describe"]
             command += ["--options", *self.options]
         else:
             command = self._program("--describe")

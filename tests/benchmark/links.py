@@ -11,12 +11,20 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from twisted_ws.frames import FIN, RSV1, Opcode, encodeFrame
+from twisted_ws.frames import FIN, RSV1, Opcode
 from twisted_ws.handshake import acceptFor
 
 from .wire import Script, replies, request
 
-__all__ = ["PATIENCE", "Link", "LoadFailed", "SecureLink", "openLink", "verify"]
+__all__ = [
+    "PATIENCE",
+    "Link",
+    "LoadFailed",
+    "SecureLink",
+    "expect",
+    "openLink",
+    "verify",
+]
 
 PATIENCE = 20.0
 """Seconds without progress after which a measurement has failed."""
@@ -227,13 +235,15 @@ def openLink(
     :param upgrade: whether it is a WebSocket
     :raises LoadFailed: it did not go well
     """
-    deflated = script is not None and script.deflated
+    offer = None if script is None else script.offer
     connection = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
     try:
         link = Link(connection) if context is None else SecureLink(connection, context)
         if not upgrade:
+            # Says so when it has taken the connection.
+            link.wait(1)
             return link
-        key, head = request(port, deflated)
+        key, head = request(port, offer)
         link.write(head)
         answer = b""
         while b"\r\n\r\n" not in answer:
@@ -243,7 +253,7 @@ def openLink(
         head, _, rest = answer.partition(b"\r\n\r\n")
         if acceptFor(key).encode() not in head or rest:
             raise LoadFailed(f"not the answer to this handshake: {answer[:200]!r}")
-        if deflated and b"permessage-deflate" not in head:
+        if offer is not None and b"permessage-deflate" not in head:
             raise LoadFailed("the server does not compress")
         return link
     except BaseException:
@@ -263,21 +273,32 @@ def verify(link: Link, script: Script, count: int = 1) -> None:
         number = link.position % len(script.frames)
         link.write(script.frames[number])
         link.position += 1
-        expected = script.expected[number]
-        if script.mirrored:
-            if link.wait(len(expected)) != expected:
-                raise LoadFailed("other bytes came back")
-            continue
-        reply = link.wait(2)
-        while not (frames := list(replies(reply))):
-            reply += link.wait(1)
-        first, begin, end = frames[0]
-        payload = reply[begin:end]
-        if script.deflated:
-            if first != FIN | RSV1 | Opcode.TEXT:
-                raise LoadFailed(f"not a compressed text message: {reply[:40]!r}")
-            payload = link.inflater.decompress(payload + b"\0\0\xff\xff")
-        elif reply[:begin] != encodeFrame(FIN | Opcode.TEXT, payload)[:begin]:
-            raise LoadFailed(f"not one text message: {reply[:40]!r}")
-        if payload != expected or end != len(reply):
-            raise LoadFailed(f"another message came back: {payload[:40]!r}")
+        expect(link, script, number)
+
+
+def expect(link: Link, script: Script, number: int = 0) -> None:
+    """Compare the next message that comes.
+
+    :param link: the connection, on which nothing else is under way
+    :param script: what was sent
+    :param number: which message of it
+    :raises LoadFailed: it is another
+    """
+    expected = script.expected[number]
+    reply = link.wait(script.replySize or 2)
+    if script.mirrored:
+        if reply != expected:
+            raise LoadFailed("other bytes came back")
+        return
+    while not (frames := list(replies(reply))):
+        reply += link.wait(1)
+    first, begin, end = frames[0]
+    payload = reply[begin:end]
+    if script.offer is not None:
+        if first != FIN | RSV1 | Opcode.TEXT:
+            raise LoadFailed(f"not a compressed text message: {reply[:40]!r}")
+        payload = link.inflater.decompress(payload + b"\0\0\xff\xff")
+    elif first != FIN | Opcode.TEXT:
+        raise LoadFailed(f"not one text message: {reply[:40]!r}")
+    if payload != expected or end != len(reply):
+        raise LoadFailed(f"another message came back: {payload[:40]!r}")

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from twisted_ws.frames import FIN, Opcode, encodeFrame
+from twisted_ws.frames import FIN, RSV1, Opcode, encodeFrame
 
 from .links import BUFFER, PATIENCE, Link, LoadFailed
 from .wire import KEY, Script, replies, request
@@ -168,7 +168,7 @@ class Exchange:
         if link.unread:
             data = link.unread + data
         count = end = 0
-        wanted = FIN | Opcode.TEXT | (0x40 if self._script.deflated else 0)
+        wanted = FIN | Opcode.TEXT | (0 if self._script.offer is None else RSV1)
         for first, begin, end in replies(data):
             if first == wanted:
                 count += 1

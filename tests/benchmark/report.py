@@ -8,6 +8,10 @@ from typing import Any
 
 __all__ = ["Results", "ratio", "spread", "textTable"]
 
+LIMITED = 0.9
+"""The part of its core from which on the load may be what limits."""
+QUIET = 0.1
+"""The part of a core that others may take."""
 Results = Mapping[str, Any]
 """As it is written to a file: see :func:`tests.benchmark.arguments.main`."""
 
@@ -120,15 +124,34 @@ def text(results: Results) -> Iterator[str]:
         ]
         yield from textTable(["", *others], rows)
     yield ""
-    for name, found in scenarios.items():
+    yield from remarks(results)
+
+
+def remarks(results: Results) -> Iterator[str]:
+    """Say what is missing, and what else a reader has to know.
+
+    :param results: as they are written to a file
+    """
+    for name, why in results["missing"].items():
+        yield f"{name} is left out: {why}"
+    for name, found in results["scenarios"].items():
+        others = []
         for server, samples in found["samples"].items():
             if isinstance(samples, str):
                 yield f"{name}: {server}: {samples}"
                 continue
-            load = statistics.median(each["load"] for each in samples)
-            share = statistics.median(each["server"] for each in samples)
-            if load > 0.9 > share:
+            load, share, foreign = (
+                statistics.median(each[field] for each in samples)
+                for field in ("load", "server", "others")
+            )
+            others.append(foreign)
+            if load > LIMITED > share:
                 yield (
                     f"{name}: {server}: the load took {load:.0%} of its core, the "
                     f"server {share:.0%}: messages per second are those of the load"
                 )
+        if others and statistics.median(others) > QUIET:
+            yield (
+                f"{name}: something else took {statistics.median(others):.0%} of a "
+                f"core: the machine is not quiet"
+            )

@@ -14,7 +14,7 @@ from tests.certificates import keyToPEM, makeCertificate, makeKey, toPEM
 from tests.processes import freePort
 
 from .catalog import Server, Setup, Unsupported
-from .links import Link, LoadFailed, clientContext, openLink, verify
+from .links import Link, LoadFailed, clientContext, expect, openLink, verify
 from .load import Count, Exchange, broadcasts, handshakes, settle
 from .programs import Cores, Program, ProgramFailed
 from .scenarios import Scenario
@@ -34,12 +34,14 @@ class Sample:
     :ivar rate: messages per second.
     :ivar server: the part of a core that it took.
     :ivar load: the part of a core that the load took.
+    :ivar others: the part of a core that something else took.
     """
 
     cost: float
     rate: float = 0.0
     server: float = 0.0
     load: float = 0.0
+    others: float = 0.0
 
 
 @dataclass
@@ -147,7 +149,7 @@ class Benchmark:
             exchange = Exchange(links, script, scenario.window)
             sample = self._measure(program, exchange.run)
             exchange.close()
-            if not script.deflated:
+            if script.offer is None:
                 verify(links[0], script)
             return sample
 
@@ -165,6 +167,10 @@ class Benchmark:
                 links.append(link)
                 if not scenario.setup.broadcast:
                     verify(link, script, 1 if number else len(script.frames))
+            if scenario.setup.broadcast:
+                links[0].write(script.frames[0])
+                for link in links:
+                    expect(link, script)
             yield links
         finally:
             for link in links:
@@ -173,14 +179,16 @@ class Benchmark:
 
     def _measure(self, program: Program, load: Callable[[float], Count]) -> Sample:
         load(min(WARM_UP, self.seconds))
-        before = program.processor()
+        busy, before = self._cores.busy(), program.processor()
         count = load(self.seconds)
         used = program.processor() - before
+        others = self._cores.busy() - busy - used - count.processor
         return Sample(
             used / count.messages * 1e6,
             count.messages / count.seconds,
             used / count.seconds,
             count.processor / count.seconds,
+            max(0.0, others) / count.seconds,
         )
 
     def _memory(self, scenario: Scenario, server: Server, program: Program) -> Sample:

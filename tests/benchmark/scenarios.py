@@ -16,8 +16,13 @@ KIB = 1024
 MIB = 1024 * KIB
 _SHAPES: dict[str, Callable[[int], wire.Script]] = {
     "plain": lambda size: wire.plain(wire.text(size)),
-    "json": lambda size: wire.compressed(wire.jsonMessages(size)),
+    "json": lambda size: _compressed(size, "equal"),
+    "json-defaults": lambda size: _compressed(size, "defaults"),
 }
+
+
+def _compressed(size: int, offer: str) -> wire.Script:
+    return wire.compressed(wire.jsonMessages(size), wire.OFFERS[offer])
 
 
 @dataclass(frozen=True)
@@ -106,7 +111,7 @@ SCENARIOS: Sequence[Scenario] = (
         connections=4,
         window=8,
         size=KIB,
-        shape="json",
+        shape="json-defaults",
         setup=Setup(deflate="defaults"),
     ),
     Scenario(

@@ -23,8 +23,9 @@ __all__ = [
 
 KEY = b"\x37\xfa\x21\x3d"
 """Masks every frame. Real clients take another one for each; the work is the same."""
-CLIENT_WINDOW_BITS = 12
-"""How far back compressed messages of the client refer, and those of the servers."""
+WINDOW_BITS = 12
+"""How far back compressed messages of the client refer, and those of the servers where
+the terms are equal."""
 JSON_MESSAGES = 300
 
 
@@ -38,18 +39,24 @@ def text(size: int, seed: int = 1) -> bytes:
     return bytes(random.Random(seed).choices(letters, k=size))
 
 
-def request(port: int, deflate: bool = False) -> tuple[str, bytes]:
+OFFERS = {
+    "equal": f"client_max_window_bits; server_max_window_bits={WINDOW_BITS}",
+    # As browsers have it.
+    "defaults": "client_max_window_bits",
+}
+"""What a client asks for with permessage-deflate."""
+
+
+def request(port: int, offer: str | None = None) -> tuple[str, bytes]:
     """Write a request for WebSocket.
 
     :param port: where the server listens
-    :param deflate: offer compression, with windows of 12 bits for the server
+    :param offer: the parameters of permessage-deflate; None for no compression
     :returns: its key, and its bytes
     """
-    offer = (
-        "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits; "
-        f"server_max_window_bits={CLIENT_WINDOW_BITS}"
-    )
-    return requestHead(f"127.0.0.1:{port}", headers=(offer,) if deflate else ())
+    header = f"Sec-WebSocket-Extensions: permessage-deflate; {offer}"
+    headers = () if offer is None else (header,)
+    return requestHead(f"127.0.0.1:{port}", headers=headers)
 
 
 class Script:
@@ -58,7 +65,7 @@ class Script:
     :param frames: what makes a message each, sent in this order and then again
     :param expected: the payloads that have to come back, for each message
     :param replySize: bytes of a reply, or None if they differ
-    :param deflated: whether replies are compressed
+    :param offer: the parameters of permessage-deflate, if messages are compressed
     :param mirrored: whether they are what was sent, frames and all
     """
 
@@ -67,13 +74,13 @@ class Script:
         frames: Sequence[bytes],
         expected: Sequence[bytes],
         replySize: int | None,
-        deflated: bool = False,
+        offer: str | None = None,
         mirrored: bool = False,
     ) -> None:
         self.frames = frames
         self.expected = expected
         self.replySize = replySize
-        self.deflated = deflated
+        self.offer = offer
         self.mirrored = mirrored
 
     def mirror(self) -> Script:
@@ -119,20 +126,21 @@ def jsonMessages(size: int) -> list[bytes]:
     return [each.encode() for each in corpus(size)[:JSON_MESSAGES]]
 
 
-def compressed(payloads: Sequence[bytes]) -> Script:
+def compressed(payloads: Sequence[bytes], offer: str) -> Script:
     """Send compressed text messages, each with the context of those before it.
 
     The first refers to nothing before it, so that they can be sent again from there:
     what an inflater still has of the last ones is not asked for.
 
     :param payloads: their payloads
+    :param offer: the parameters of permessage-deflate to ask for
     """
-    deflater = zlib.compressobj(6, zlib.DEFLATED, -CLIENT_WINDOW_BITS)
+    deflater = zlib.compressobj(6, zlib.DEFLATED, -WINDOW_BITS)
     frames = []
     for payload in payloads:
         data = deflater.compress(payload) + deflater.flush(zlib.Z_SYNC_FLUSH)
         frames.append(encodeFrame(FIN | RSV1 | Opcode.TEXT, data[:-4], KEY))
-    return Script(frames, payloads, None, deflated=True)
+    return Script(frames, payloads, None, offer)
 
 
 def replies(data: bytes | bytearray | memoryview) -> Iterator[tuple[int, int, int]]:

@@ -1,5 +1,5 @@
 """The ceiling: a protocol of Twisted that sends bytes back as they come. It knows
-nothing of frames or messages, and has no handshake."""
+nothing of frames or messages; its handshake is a byte that it sends."""
 
 from __future__ import annotations
 
@@ -20,6 +20,10 @@ class Echo(Protocol):
 
     transport: Any
 
+    def connectionMade(self) -> None:
+        """Say that it is there."""
+        self.transport.write(b"!")
+
     def dataReceived(self, data: bytes) -> None:
         """Send it back."""
         self.transport.write(data)
@@ -31,9 +35,9 @@ class Broadcast(Protocol):
     transport: Any
 
     def connectionMade(self) -> None:
-        """Remember it."""
-        self.transport.setTcpNoDelay(True)
+        """Remember it, and say that it is there."""
         clients.add(self)
+        self.transport.write(b"!")
 
     def dataReceived(self, data: bytes) -> None:
         """Send it to all."""
