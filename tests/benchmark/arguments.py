@@ -15,10 +15,18 @@ from typing import Any
 
 from . import report
 from .catalog import OURS, PEERS, VARIANTS, Server, Unsupported, ours
+from .chart import chart
+from .figures import Results, shownRange, values
 from .rounds import WARM_UP, Benchmark, tell
 from .scenarios import SCENARIOS, choose
 
-__all__ = ["main", "makeParser"]
+__all__ = ["main", "makeParser", "render"]
+
+_FILES = {
+    "json": "all figures",
+    "chart": "a chart, in SVG,",
+    "rst": "tables for the documentation, in reST,",
+}
 
 
 def makeParser() -> argparse.ArgumentParser:
@@ -57,8 +65,16 @@ def makeParser() -> argparse.ArgumentParser:
         "--quick", action="store_true", help="one round of 0.3 seconds, for a try"
     )
     parser.add_argument(
-        "--json", type=Path, metavar="FILE", help="write all figures there"
+        "--read",
+        type=Path,
+        metavar="FILE",
+        help="begin with the figures that --json wrote there; scenarios that are named "
+        "too are measured again",
     )
+    for flag, what in _FILES.items():
+        parser.add_argument(
+            f"--{flag}", type=Path, metavar="FILE", help=f"write {what} there"
+        )
     parser.add_argument(
         "--list", action="store_true", help="list scenarios and servers, and end"
     )
@@ -80,7 +96,7 @@ def main(arguments: Sequence[str]) -> int:
     """Do what a command line says.
 
     :param arguments: the command line, without the program
-    :returns: the exit status: 0, or 1 if something could not be measured
+    :returns: the exit status: 0, or 1 if something went wrong in a scenario
     """
     parser = makeParser()
     options = parser.parse_args(arguments)
@@ -93,17 +109,57 @@ def main(arguments: Sequence[str]) -> int:
     try:
         scenarios = choose(options.scenario)
         servers = chooseServers(options.server, options.ours)
+        results = None if options.read is None else read(options.read)
     except ValueError as error:
         parser.error(str(error))
-    if options.json is not None and not options.json.absolute().parent.is_dir():
-        parser.error(f"--json: there is no directory {options.json.absolute().parent}")
-    rounds = options.rounds or (1 if options.quick else 5)
-    seconds = options.seconds or (0.3 if options.quick else 1.0)
-    results = measure(scenarios, servers, rounds, seconds)
+    for flag in _FILES:
+        path = getattr(options, flag)
+        if path is not None and not path.absolute().parent.is_dir():
+            parser.error(f"--{flag}: there is no directory {path.absolute().parent}")
+    if results is None or options.scenario:
+        rounds = options.rounds or (1 if options.quick else 5)
+        seconds = options.seconds or (0.3 if options.quick else 1.0)
+        found = measure(scenarios, servers, rounds, seconds)
+        if results is not None:
+            for name in ("servers", "missing", "scenarios"):
+                found[name] = {**results[name], **found[name]}
+            # In the order in which they are measured.
+            known = [each.name for each in SCENARIOS if each.name in found["scenarios"]]
+            found["scenarios"] = {name: found["scenarios"][name] for name in known}
+        results = found
     print("\n".join(report.text(results)))
-    if options.json is not None:
-        options.json.write_text(json.dumps(results, indent=1) + "\n")
-    return 0
+    for flag in _FILES:
+        path = getattr(options, flag)
+        if path is not None:
+            path.write_text(render(results, flag), "utf-8")
+    return 1 if any(report.failures(results)) else 0
+
+
+def render(results: Results, kind: str) -> str:
+    """Write results as a file.
+
+    :param results: what was measured
+    :param kind: of file: ``json``, ``chart`` or ``rst``
+    """
+    if kind == "json":
+        return json.dumps(results, indent=1) + "\n"
+    lines = chart(results) if kind == "chart" else report.page(results)
+    return "".join(f"{line}\n" for line in lines)
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Read what ``--json`` wrote.
+
+    :param path: where
+    :raises ValueError: it is something else
+    """
+    try:
+        results: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        if "scenarios" not in results:
+            raise ValueError("no scenarios")
+    except (OSError, TypeError, ValueError) as error:
+        raise ValueError(f"--read: cannot read {path}: {error}") from None
+    return results
 
 
 def chooseServers(names: Sequence[str], checkouts: Sequence[str]) -> list[Server]:
@@ -176,7 +232,8 @@ def measure(
         tell(
             f"{scenario.name}: "
             + ", ".join(
-                f"{name} {report.cell(each, 'cost')}" for name, each in samples.items()
+                f"{name} {shownRange(values(each, 'cost'))}"
+                for name, each in samples.items()
             )
         )
     return results

@@ -32,21 +32,27 @@ class Setup:
     :ivar deflate: the terms of compression: ``equal``, ``fast`` or ``defaults``; None
         for none.
     :ivar maxSize: the largest message, if the defaults are too small for some.
+    :ivar client: whether it is the client that is measured.
+    :ivar fragments: whether there are fragmented messages.
     """
 
     broadcast: bool = False
     secure: bool = False
     deflate: str | None = None
     maxSize: int | None = None
+    client: bool = False
+    fragments: bool = False
 
 
 @dataclass(frozen=True)
 class Server:
-    """A server.
+    """A server, and the client of the same library.
 
     :ivar name: on the command line.
     :ivar title: in tables.
     :ivar module: of ``tests.benchmark.servers``; None for ``twistd websocket``.
+    :ivar client: of ``tests.benchmark.clients``; None if there is none.
+    :ivar serves: whether there is a server of this name, and not only a client.
     :ivar options: for ``twistd websocket``.
     :ivar environment: more environment variables.
     :ivar path: the checkout, if it is not the one that this is in.
@@ -56,6 +62,8 @@ class Server:
     name: str
     title: str
     module: str | None = None
+    client: str | None = None
+    serves: bool = True
     options: Sequence[str] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     path: Path | None = None
@@ -70,7 +78,7 @@ class Server:
         """
         if self.module is None:
             return self._ours(setup, port, certificate)
-        command = self._program("--port", str(port))
+        command = self._program(f"servers.{self.module}", "--port", str(port))
         if setup.broadcast:
             command += ["--broadcast"]
         if setup.secure:
@@ -81,13 +89,22 @@ class Server:
             command += ["--max-size", str(setup.maxSize)]
         return command
 
-    def _program(self, *arguments: str) -> list[str]:
-        return [
-            sys.executable,
-            "-m",
-            f"tests.benchmark.servers.{self.module}",
-            *arguments,
-        ]
+    def clientCommand(
+        self, port: int, connections: int, window: int, size: int
+    ) -> list[str]:
+        """Give what starts its client.
+
+        :param port: where it connects to
+        :param connections: how often
+        :param window: messages that it sends on each
+        :param size: their bytes
+        """
+        command = self._program(f"clients.{self.client}", "--port", str(port))
+        command += ["--connections", str(connections), "--window", str(window)]
+        return [*command, "--size", str(size)]
+
+    def _program(self, module: str, *arguments: str) -> list[str]:
+        return [sys.executable, "-m", f"tests.benchmark.{module}", *arguments]
 
     def _ours(self, setup: Setup, port: int, certificate: Path) -> list[str]:
         command = [*program("twistd"), "-n", "--pidfile", f"{self.name}-{port}.pid"]
@@ -118,6 +135,12 @@ class Server:
         :param setup: what for
         :raises Unsupported: why not
         """
+        if setup.client and self.client is None:
+            raise Unsupported("no client")
+        if not setup.client and not self.serves:
+            raise Unsupported("it is a client")
+        if setup.fragments and self.module == "picows":
+            raise Unsupported("it does not join fragments")
         if setup.deflate is not None:
             if self.module in ("twisted_web", "picows", "raw"):
                 raise Unsupported("no compression")
@@ -133,7 +156,7 @@ class Server:
             command = [sys.executable, "-m", "benchmark_describe"]
             command += ["--options", *self.options]
         else:
-            command = self._program("--describe")
+            command = self._program(f"servers.{self.module}", "--describe")
         done = subprocess.run(
             command,
             env={**environment(), **self.variables},
@@ -159,16 +182,22 @@ def ours(name: str, path: Path) -> Server:
     return Server(name, name, path=path)
 
 
-OURS = Server("ours", "twisted_ws")
+OURS = Server("ours", "twisted_ws", client="ours")
 PEERS = (
-    Server("autobahn", "Autobahn", "autobahn"),
-    Server("twisted-web", "twisted.web", "twisted_web"),
-    Server("websockets", "websockets", "websockets"),
-    Server("aiohttp", "aiohttp", "aiohttp"),
-    Server("picows", "picows", "picows"),
+    Server("autobahn", "Autobahn", "autobahn", "autobahn"),
+    Server("twisted-web", "twisted.web", "twisted_web", "twisted_web"),
+    Server("websockets", "websockets", "websockets", "websockets"),
+    Server("aiohttp", "aiohttp", "aiohttp", "aiohttp"),
+    Server("picows", "picows", "picows", "picows"),
     Server("raw", "bare Twisted", "raw", mirrored=True),
 )
 VARIANTS = (
+    Server(
+        "ours-coroutines",
+        "twisted_ws, coroutines",
+        client="ours_connect",
+        serves=False,
+    ),
     Server(
         "ours-python",
         "twisted_ws, pure Python",

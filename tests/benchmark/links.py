@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import select
 import socket
 import ssl
@@ -14,14 +15,17 @@ from typing import Any
 from twisted_ws.frames import FIN, RSV1, Opcode
 from twisted_ws.handshake import acceptFor
 
-from .wire import Script, replies, request
+from .wire import Script, replies, request, unmasked
 
 __all__ = [
     "PATIENCE",
     "Link",
     "LoadFailed",
     "SecureLink",
+    "acceptLink",
+    "clientContext",
     "expect",
+    "expectClient",
     "openLink",
     "verify",
 ]
@@ -259,6 +263,57 @@ def openLink(
     except BaseException:
         connection.close()
         raise
+
+
+def acceptLink(listening: socket.socket, script: Script, window: int) -> Link:
+    """Take a client's connection, as a server, and its first messages.
+
+    :param listening: where it comes
+    :param script: what its messages are answered with
+    :param window: how many it sends by itself
+    :raises LoadFailed: it does something else
+    """
+    listening.settimeout(PATIENCE)
+    connection, _ = listening.accept()
+    try:
+        link = Link(connection)
+        head = b""
+        while b"\r\n\r\n" not in head:
+            head += link.wait(1)
+        head, _, data = head.partition(b"\r\n\r\n")
+        found = re.search(rb"(?i)\r\nsec-websocket-key: *(\S+)", head)
+        if found is None or data:
+            raise LoadFailed(f"not a request for WebSocket: {head[:80]!r}")
+        answer = (
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
+            f"Connection: Upgrade\r\nSec-WebSocket-Accept: "
+            f"{acceptFor(found[1].decode())}\r\n\r\n"
+        )
+        link.write(answer.encode())
+        expectClient(link, script, window)
+        return link
+    except BaseException:
+        connection.close()
+        raise
+
+
+def expectClient(link: Link, script: Script, count: int = 1) -> None:
+    """Compare the next messages that come from a client.
+
+    :param link: the connection, on which nothing else is under way
+    :param script: what they are answered with
+    :param count: how many
+    :raises LoadFailed: they are others
+    """
+    size = script.replySize
+    assert size is not None
+    data = link.wait(count * size)
+    for at in range(0, count * size, size):
+        frame = data[at : at + size]
+        if frame[0] != FIN | Opcode.TEXT or unmasked(frame) != script.expected[0]:
+            raise LoadFailed(f"another message came: {frame[:40]!r}")
+    if len(data) != count * size:
+        raise LoadFailed("more came than was asked for")
 
 
 def verify(link: Link, script: Script, count: int = 1) -> None:

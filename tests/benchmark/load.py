@@ -17,7 +17,7 @@ from twisted_ws.frames import FIN, RSV1, Opcode, encodeFrame
 from .links import BUFFER, PATIENCE, Link, LoadFailed
 from .wire import KEY, Script, replies, request
 
-__all__ = ["Count", "Exchange", "broadcasts", "handshakes"]
+__all__ = ["Count", "Exchange", "Stopwatch", "broadcasts", "dribbles", "handshakes"]
 
 _VIEW = memoryview(BUFFER)
 
@@ -36,8 +36,10 @@ class Count:
     processor: float
 
 
-class _Stopwatch:
-    def __enter__(self) -> _Stopwatch:
+class Stopwatch:
+    """Measures what is done in it: a context manager."""
+
+    def __enter__(self) -> Stopwatch:
         self._began = time.perf_counter()
         self._processor = time.process_time()
         return self
@@ -47,6 +49,10 @@ class _Stopwatch:
         self.processor = time.process_time() - self._processor
 
     def count(self, messages: int) -> Count:
+        """Give what was done, when it is.
+
+        :param messages: how many
+        """
         return Count(messages, self.seconds, self.processor)
 
 
@@ -87,7 +93,7 @@ class Exchange:
         :param seconds: how long
         :raises LoadFailed: something did not come back
         """
-        with _Stopwatch() as watch:
+        with Stopwatch() as watch:
             messages = self._run(seconds)
         for each in self._links.values():
             if each.partial or each.unread:
@@ -198,7 +204,7 @@ def broadcasts(links: Sequence[Link], script: Script, seconds: float) -> Count:
     assert size is not None
     messages = 0
     wait, clock, buffer = poll.poll, time.perf_counter, BUFFER
-    with poll, _Stopwatch() as watch:
+    with poll, Stopwatch() as watch:
         deadline = clock() + seconds
         while clock() < deadline:
             sender.write(frame)
@@ -218,6 +224,30 @@ def broadcasts(links: Sequence[Link], script: Script, seconds: float) -> Count:
     return watch.count(messages)
 
 
+def dribbles(link: Link, script: Script, seconds: float) -> Count:
+    """Send messages byte by byte, each in a call of its own; the next message when the
+    last has come back. How many bytes a server reads at a time is up to it.
+
+    :param link: the connection
+    :param script: what is sent
+    :param seconds: how long
+    :raises LoadFailed: one did not come back
+    """
+    frame, size = memoryview(script.frames[0]), script.replySize
+    assert size is not None
+    parts = [frame[at : at + 1] for at in range(len(frame))]
+    messages = 0
+    with Stopwatch() as watch:
+        deadline = time.perf_counter() + seconds
+        while time.perf_counter() < deadline:
+            for each in parts:
+                link.write(each)
+            if len(link.wait(size)) != size:
+                raise LoadFailed("more came back than was sent")
+            messages += 1
+    return watch.count(messages)
+
+
 def handshakes(port: int, seconds: float, upgrade: bool = True) -> Count:
     """Open and close connections, one after another: TCP, the handshake, the closing
     handshake, until the server has closed the connection.
@@ -231,7 +261,7 @@ def handshakes(port: int, seconds: float, upgrade: bool = True) -> Count:
     leave = encodeFrame(FIN | Opcode.CLOSE, b"\x03\xe8", KEY)
     messages = 0
     clock = time.perf_counter
-    with _Stopwatch() as watch:
+    with Stopwatch() as watch:
         deadline = clock() + seconds
         while clock() < deadline:
             with socket.create_connection(("127.0.0.1", port), PATIENCE) as connection:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -14,15 +15,29 @@ from tests.certificates import keyToPEM, makeCertificate, makeKey, toPEM
 from tests.processes import freePort
 
 from .catalog import Server, Setup, Unsupported
-from .links import Link, LoadFailed, clientContext, expect, openLink, verify
-from .load import Count, Exchange, broadcasts, handshakes, settle
+from .figures import FAILED
+from .latency import FixedRate
+from .links import (
+    Link,
+    LoadFailed,
+    acceptLink,
+    clientContext,
+    expect,
+    expectClient,
+    openLink,
+    verify,
+)
+from .load import Count, Exchange, broadcasts, dribbles, handshakes, settle
 from .programs import Cores, Program, ProgramFailed
 from .scenarios import Scenario
+from .wire import Script
 
 __all__ = ["Benchmark", "Sample"]
 
 WARM_UP = 0.25
 """Seconds of load before those that are measured."""
+
+MEMORY_ROUNDS = 3
 
 
 @dataclass
@@ -35,6 +50,8 @@ class Sample:
     :ivar server: the part of a core that it took.
     :ivar load: the part of a core that the load took.
     :ivar others: the part of a core that something else took.
+    :ivar latency: microseconds that messages took: a part of them, and what that part
+        took at most.
     """
 
     cost: float
@@ -42,6 +59,7 @@ class Sample:
     server: float = 0.0
     load: float = 0.0
     others: float = 0.0
+    latency: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass
@@ -87,7 +105,11 @@ class Benchmark:
         self, scenario: Scenario, running: dict[str, Program], stack: ExitStack
     ) -> dict[str, list[Sample] | str]:
         found: dict[str, list[Sample] | str] = {}
-        for number in range(self.rounds):
+        rounds = self.rounds
+        if scenario.kind == "memory":
+            # It hardly differs, and takes long.
+            rounds = min(rounds, MEMORY_ROUNDS)
+        for number in range(rounds):
             turn = number % len(self.servers)
             # Backwards every other time, so that nobody follows the same one always.
             order = [*self.servers[turn:], *self.servers[:turn]][:: (-1) ** number]
@@ -101,7 +123,7 @@ class Benchmark:
                 except Unsupported as error:
                     found[server.name] = str(error)
                 except (LoadFailed, OSError, ProgramFailed) as error:
-                    what = f"{type(error).__name__}: {error}"
+                    what = f"{FAILED}: {error}"
                     if server.name in running:
                         what = running[server.name].explain(what)
                         # Whatever state it is in, the next scenario has a fresh one.
@@ -109,16 +131,20 @@ class Benchmark:
                     found[server.name] = what
         return {each.name: found[each.name] for each in self.servers}
 
-    def _start(self, server: Server, setup: Setup) -> Program:
-        port = freePort()
+    def _start(self, server: Server, command: list[str], port: int) -> Program:
         return Program(
             server.name,
-            server.command(setup, port, self._certificate),
+            command,
             port,
             self._directory,
             self._cores.server,
             server.variables,
         )
+
+    def _serve(self, server: Server, setup: Setup) -> Program:
+        port = freePort()
+        command = server.command(setup, port, self._certificate)
+        return self._start(server, command, port)
 
     def _sample(
         self,
@@ -127,12 +153,14 @@ class Benchmark:
         running: dict[str, Program],
         stack: ExitStack,
     ) -> Sample:
+        if scenario.kind == "client":
+            return self._client(scenario, server)
         if scenario.kind == "memory":
             # What is freed is used again, so that each figure takes a fresh process.
-            with self._start(server, scenario.setup) as fresh:
+            with self._serve(server, scenario.setup) as fresh:
                 return self._memory(scenario, server, fresh)
         if server.name not in running:
-            program = self._start(server, scenario.setup)
+            program = self._serve(server, scenario.setup)
             running[server.name] = stack.enter_context(program)
         program = running[server.name]
         if scenario.kind == "handshakes":
@@ -146,12 +174,51 @@ class Benchmark:
                 return self._measure(
                     program, lambda seconds: broadcasts(links, script, seconds)
                 )
-            exchange = Exchange(links, script, scenario.window)
-            sample = self._measure(program, exchange.run)
-            exchange.close()
+            if scenario.kind == "dribble":
+                return self._measure(
+                    program, lambda seconds: dribbles(links[0], script, seconds)
+                )
+            if scenario.kind == "latency":
+                steady = FixedRate(links, script, scenario.rate)
+                sample = self._measure(program, steady.run)
+                sample.latency = steady.summary()
+                return sample
+            sample = self._exchange(scenario, script, links, program)
             if script.offer is None:
                 verify(links[0], script)
             return sample
+
+    def _exchange(
+        self, scenario: Scenario, script: Script, links: list[Link], program: Program
+    ) -> Sample:
+        exchange = Exchange(links, script, scenario.window)
+        try:
+            return self._measure(program, exchange.run)
+        finally:
+            exchange.close()
+
+    def _client(self, scenario: Scenario, server: Server) -> Sample:
+        """Measure a client: here the load is the server."""
+        script, links = scenario.script, []
+        with socket.create_server(("127.0.0.1", 0), backlog=1024) as listening:
+            port: int = listening.getsockname()[1]
+            command = server.clientCommand(
+                port, scenario.connections, scenario.window, scenario.size
+            )
+            program = self._start(server, command, 0)
+            try:
+                for _ in range(scenario.connections):
+                    links.append(acceptLink(listening, script, scenario.window))
+                sample = self._exchange(scenario, script, links, program)
+                links[0].write(script.frames[0])
+                expectClient(links[0], script)
+                return sample
+            except LoadFailed as error:
+                raise LoadFailed(program.explain(str(error))) from None
+            finally:
+                program.end()
+                for link in links:
+                    link.close()
 
     @contextmanager
     def _links(

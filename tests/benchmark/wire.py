@@ -12,6 +12,7 @@ from twisted_ws.frames import FIN, RSV1, Opcode, encodeFrame, mask
 
 __all__ = [
     "Script",
+    "answering",
     "compressed",
     "fragmented",
     "jsonMessages",
@@ -36,7 +37,8 @@ def text(size: int, seed: int = 1) -> bytes:
     :param seed: for text that is the same each time
     """
     letters = b"abcdefghijklmnopqrstuvwxyz ETAOIN 0123456789 .,;:-!?{}[]()"
-    return bytes(random.Random(seed).choices(letters, k=size))
+    block = bytes(random.Random(seed).choices(letters, k=min(size, 65536)))
+    return (block * -(-size // len(block)))[:size]
 
 
 OFFERS = {
@@ -116,6 +118,16 @@ def fragmented(payload: bytes, size: int) -> Script:
         for number, part in enumerate(parts)
     )
     return Script([frame], [payload], len(encodeFrame(FIN | Opcode.TEXT, payload)))
+
+
+def answering(payload: bytes) -> Script:
+    """Answer the messages of a client with one text message over and over, which is
+    what it sends, too.
+
+    :param payload: its payload
+    """
+    frame = encodeFrame(FIN | Opcode.TEXT, payload)
+    return Script([frame], [payload], len(frame) + len(KEY))
 
 
 def jsonMessages(size: int) -> list[bytes]:

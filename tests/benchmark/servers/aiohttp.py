@@ -6,7 +6,7 @@ import asyncio
 import importlib
 from typing import Any
 
-from .settings import Settings, runOnUvloop
+from ..settings import Settings, runOnUvloop
 
 aiohttp: Any = importlib.import_module("aiohttp")
 web: Any = importlib.import_module("aiohttp.web")

@@ -8,7 +8,7 @@ from typing import Any
 from twisted.internet import reactor as _reactor
 from twisted.internet.endpoints import serverFromString
 
-from .settings import MEMORY_LEVEL, WINDOW_BITS, Settings, run
+from ..settings import MEMORY_LEVEL, WINDOW_BITS, Settings, run
 
 websocket: Any = importlib.import_module("autobahn.twisted.websocket")
 compress: Any = importlib.import_module("autobahn.websocket.compress")

@@ -7,7 +7,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from .settings import Settings, runOnUvloop
+from ..settings import Settings, runOnUvloop
 
 picows: Any = importlib.import_module("picows")
 clients: set[Any] = set()

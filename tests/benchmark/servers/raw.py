@@ -9,7 +9,7 @@ from twisted.internet import reactor as _reactor
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.protocol import Factory, Protocol
 
-from .settings import Settings, run
+from ..settings import Settings, run
 
 reactor: Any = _reactor
 clients: set[Protocol] = set()
@@ -22,6 +22,7 @@ class Echo(Protocol):
 
     def connectionMade(self) -> None:
         """Say that it is there."""
+        self.transport.setTcpNoDelay(True)
         self.transport.write(b"!")
 
     def dataReceived(self, data: bytes) -> None:
@@ -37,6 +38,7 @@ class Broadcast(Protocol):
     def connectionMade(self) -> None:
         """Remember it, and say that it is there."""
         clients.add(self)
+        self.transport.setTcpNoDelay(True)
         self.transport.write(b"!")
 
     def dataReceived(self, data: bytes) -> None:

@@ -9,7 +9,7 @@ from twisted.internet import reactor as _reactor
 from twisted.internet.endpoints import serverFromString
 from twisted.web.server import Site
 
-from .settings import Settings, run
+from ..settings import Settings, run
 
 websocket: Any = importlib.import_module("twisted.web.websocket")
 reactor: Any = _reactor

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from .settings import MEMORY_LEVEL, WINDOW_BITS, Settings, runOnUvloop
+from ..settings import MEMORY_LEVEL, WINDOW_BITS, Settings, runOnUvloop
 
 server: Any = importlib.import_module("websockets.asyncio.server")
 deflate: Any = importlib.import_module("websockets.extensions.permessage_deflate")
