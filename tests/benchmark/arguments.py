@@ -17,10 +17,10 @@ from . import report
 from .catalog import OURS, PEERS, VARIANTS, Server, Unsupported, ours
 from .chart import chart
 from .figures import Results, shownRange, values
-from .rounds import WARM_UP, Benchmark, tell
-from .scenarios import SCENARIOS, choose
+from .rounds import WARM_UP, Benchmark
+from .scenarios import SCENARIOS, Scenario, choose
 
-__all__ = ["main", "makeParser", "render"]
+__all__ = ["main", "makeParser", "measure", "merge", "render"]
 
 _FILES = {
     "json": "all figures",
@@ -106,6 +106,8 @@ def main(arguments: Sequence[str]) -> int:
         for server in (OURS, *PEERS, *VARIANTS):
             print(f"{server.name:20} {'server':10} {server.title}")
         return 0
+    if not hasattr(os, "sched_setaffinity"):
+        parser.error("it takes Linux")
     try:
         scenarios = choose(options.scenario)
         servers = chooseServers(options.server, options.ours)
@@ -121,11 +123,7 @@ def main(arguments: Sequence[str]) -> int:
         seconds = options.seconds or (0.3 if options.quick else 1.0)
         found = measure(scenarios, servers, rounds, seconds)
         if results is not None:
-            for name in ("servers", "missing", "scenarios"):
-                found[name] = {**results[name], **found[name]}
-            # In the order in which they are measured.
-            known = [each.name for each in SCENARIOS if each.name in found["scenarios"]]
-            found["scenarios"] = {name: found["scenarios"][name] for name in known}
+            found = merge(results, found)
         results = found
     print("\n".join(report.text(results)))
     for flag in _FILES:
@@ -142,7 +140,17 @@ def render(results: Results, kind: str) -> str:
     :param kind: of file: ``json``, ``chart`` or ``rst``
     """
     if kind == "json":
-        return json.dumps(results, indent=1) + "\n"
+        # A line for each thing, or it would be pages.
+        rest = {name: each for name, each in results.items() if name != "scenarios"}
+        parts = [
+            f"{json.dumps(name)}: {json.dumps(each)}" for name, each in rest.items()
+        ]
+        scenarios = [
+            f"{json.dumps(name)}: {json.dumps(each)}"
+            for name, each in results["scenarios"].items()
+        ]
+        parts.append('"scenarios": {\n' + ",\n".join(scenarios) + "\n}")
+        return "{\n" + ",\n".join(parts) + "\n}\n"
     lines = chart(results) if kind == "chart" else report.page(results)
     return "".join(f"{line}\n" for line in lines)
 
@@ -160,6 +168,26 @@ def read(path: Path) -> dict[str, Any]:
     except (OSError, TypeError, ValueError) as error:
         raise ValueError(f"--read: cannot read {path}: {error}") from None
     return results
+
+
+def merge(old: Results, new: Results) -> dict[str, Any]:
+    """Put results in the place of older ones, and keep the other older ones.
+
+    :param old: the older ones
+    :param new: what was measured since
+    """
+    servers = {**old["servers"], **new["servers"]}
+    missing = {**old["missing"], **new["missing"]}
+    scenarios = {**old["scenarios"], **new["scenarios"]}
+    # In the order in which they are measured.
+    known = [each.name for each in SCENARIOS if each.name in scenarios]
+    return {
+        **new,
+        "base": old["base"] or new["base"],
+        "servers": servers,
+        "missing": {name: why for name, why in missing.items() if name not in servers},
+        "scenarios": {name: scenarios[name] for name in known},
+    }
 
 
 def chooseServers(names: Sequence[str], checkouts: Sequence[str]) -> list[Server]:
@@ -188,7 +216,10 @@ def chooseServers(names: Sequence[str], checkouts: Sequence[str]) -> list[Server
 
 
 def measure(
-    scenarios: Sequence[Any], servers: Sequence[Server], rounds: int, seconds: float
+    scenarios: Sequence[Scenario],
+    servers: Sequence[Server],
+    rounds: int,
+    seconds: float,
 ) -> dict[str, Any]:
     """Measure.
 
@@ -212,6 +243,7 @@ def measure(
         "rounds": rounds,
         "seconds": seconds,
         "warmUp": WARM_UP,
+        # The one that the others are compared with: ours, unless it is left out.
         "base": present[0].name if present else "",
         "servers": described,
         "missing": missing,
@@ -220,9 +252,22 @@ def measure(
     if not present:
         return results
     benchmark = Benchmark(present, rounds, seconds)
+    try:
+        _measure(benchmark, scenarios, results)
+    except KeyboardInterrupt:
+        tell("interrupted: this is what there is")
+    return results
+
+
+def _measure(
+    benchmark: Benchmark, scenarios: Sequence[Scenario], results: dict[str, Any]
+) -> None:
+    described = results["servers"]
     for scenario, found in benchmark.run(scenarios):
+        for name, agreed in benchmark.agreed.items():
+            described[name]["TLS"] = agreed
         samples = {
-            name: each if isinstance(each, str) else [asdict(one) for one in each]
+            name: each if isinstance(each, str) else [one.rounded() for one in each]
             for name, each in found.items()
         }
         results["scenarios"][scenario.name] = {
@@ -236,7 +281,6 @@ def measure(
                 for name, each in samples.items()
             )
         )
-    return results
 
 
 def machine() -> dict[str, Any]:
@@ -252,3 +296,11 @@ def machine() -> dict[str, Any]:
         "system": f"{platform.system()} {platform.release()}",
         "python": f"{platform.python_implementation()} {sys.version.split()[0]}",
     }
+
+
+def tell(text: str) -> None:
+    """Say how it goes on.
+
+    :param text: what to say
+    """
+    print(text, file=sys.stderr, flush=True)

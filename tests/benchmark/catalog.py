@@ -129,16 +129,19 @@ class Server:
         path = os.pathsep.join(str(each) for each in folders)
         return {"PYTHONPATH": path, **self.environment}
 
+    def suits(self, setup: Setup) -> bool:
+        """Tell whether it is there for something at all: as a server, as a client.
+
+        :param setup: what for
+        """
+        return self.client is not None if setup.client else self.serves
+
     def refuse(self, setup: Setup) -> None:
         """See whether it can be started for something.
 
         :param setup: what for
         :raises Unsupported: why not
         """
-        if setup.client and self.client is None:
-            raise Unsupported("no client")
-        if not setup.client and not self.serves:
-            raise Unsupported("it is a client")
         if setup.fragments and self.module == "picows":
             raise Unsupported("it does not join fragments")
         if setup.deflate is not None:
@@ -184,6 +187,13 @@ def ours(name: str, path: Path) -> Server:
 
 OURS = Server("ours", "twisted_ws", client="ours")
 PEERS = (
+    # The client of ours that is more like most of the others.
+    Server(
+        "ours-coroutines",
+        "twisted_ws, coroutines",
+        client="ours_connect",
+        serves=False,
+    ),
     Server("autobahn", "Autobahn", "autobahn", "autobahn"),
     Server("twisted-web", "twisted.web", "twisted_web", "twisted_web"),
     Server("websockets", "websockets", "websockets", "websockets"),
@@ -192,12 +202,6 @@ PEERS = (
     Server("raw", "bare Twisted", "raw", mirrored=True),
 )
 VARIANTS = (
-    Server(
-        "ours-coroutines",
-        "twisted_ws, coroutines",
-        client="ours_connect",
-        serves=False,
-    ),
     Server(
         "ours-python",
         "twisted_ws, pure Python",

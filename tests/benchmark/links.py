@@ -186,6 +186,12 @@ class SecureLink(Link):
         self.read = self._readRecords
         self.send = self._sendRecords
 
+    @property
+    def agreed(self) -> str:
+        """Version and cipher."""
+        cipher = self.tls.cipher()
+        return f"{self.tls.version()} {cipher[0] if cipher else ''}"
+
     def _readRecords(self, buffer: bytearray) -> int:
         size = self._receive(_CIPHER)
         if not size:

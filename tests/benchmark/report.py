@@ -26,7 +26,7 @@ LIMITED = 0.9
 """The part of its core from which on the load may be what limits."""
 QUIET = 0.1
 """The part of a core that others may take."""
-_COMPARED = ("goals", "deflate", "clients")
+_COMPARED = ("goals", "compression", "clients")
 """Groups for which there are ratios."""
 _UNITS: Mapping[str, tuple[str, Callable[[str, Mapping[str, Any]], float]]] = {
     "sizes": ("KiB", lambda name, scenario: scenario["size"] / 1024),
@@ -158,7 +158,7 @@ def _latency(
         for server in names:
             samples = each["samples"].get(server, "-")
             if isinstance(samples, str):
-                cells = ["-"] * len(_PARTS)
+                cells = [FAILED if hasFailed(samples) else "-"] * len(_PARTS)
             else:
                 cells = [
                     shownRange([sample["latency"][part] for sample in samples])

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import socket
-import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from .latency import FixedRate
 from .links import (
     Link,
     LoadFailed,
+    SecureLink,
     acceptLink,
     clientContext,
     expect,
@@ -32,7 +32,7 @@ from .programs import Cores, Program, ProgramFailed
 from .scenarios import Scenario
 from .wire import Script
 
-__all__ = ["Benchmark", "Sample"]
+__all__ = ["Benchmark", "Sample", "inTurn"]
 
 WARM_UP = 0.25
 """Seconds of load before those that are measured."""
@@ -61,6 +61,31 @@ class Sample:
     others: float = 0.0
     latency: dict[str, float] = field(default_factory=dict)
 
+    def rounded(self) -> dict[str, Any]:
+        """Give it with as many digits as mean something, and without what it has
+        not."""
+        return {
+            name: _rounded(each) for name, each in asdict(self).items() if each != {}
+        }
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _rounded(each) for name, each in value.items()}
+    return float(f"{value:.4g}")
+
+
+def inTurn(servers: Sequence[Server], number: int) -> list[Server]:
+    """Give the order of a round: each begins with another server, and every other one
+    goes backwards, so that nobody follows the same one always.
+
+    :param servers: all of them
+    :param number: of the round
+    """
+    turn = number % max(1, len(servers))
+    first, others = servers[turn : turn + 1], [*servers[turn + 1 :], *servers[:turn]]
+    return [*first, *others[:: (-1) ** number]]
+
 
 @dataclass
 class Benchmark:
@@ -69,12 +94,13 @@ class Benchmark:
     :ivar servers: those to compare.
     :ivar rounds: how often each is visited.
     :ivar seconds: how long each time.
+    :ivar agreed: version and cipher of TLS with each server, if there was any.
     """
 
     servers: Sequence[Server]
     rounds: int = 5
     seconds: float = 1.0
-    facts: dict[str, Any] = field(default_factory=dict)
+    agreed: dict[str, str] = field(default_factory=dict)
 
     def run(self, scenarios: Sequence[Scenario]) -> Iterator[tuple[Scenario, Any]]:
         """Measure.
@@ -105,15 +131,13 @@ class Benchmark:
         self, scenario: Scenario, running: dict[str, Program], stack: ExitStack
     ) -> dict[str, list[Sample] | str]:
         found: dict[str, list[Sample] | str] = {}
+        servers = [each for each in self.servers if each.suits(scenario.setup)]
         rounds = self.rounds
         if scenario.kind == "memory":
             # It hardly differs, and takes long.
             rounds = min(rounds, MEMORY_ROUNDS)
         for number in range(rounds):
-            turn = number % len(self.servers)
-            # Backwards every other time, so that nobody follows the same one always.
-            order = [*self.servers[turn:], *self.servers[:turn]][:: (-1) ** number]
-            for server in order:
+            for server in inTurn(servers, number):
                 samples = found.setdefault(server.name, [])
                 if isinstance(samples, str):
                     continue
@@ -129,7 +153,7 @@ class Benchmark:
                         # Whatever state it is in, the next scenario has a fresh one.
                         running.pop(server.name).end()
                     found[server.name] = what
-        return {each.name: found[each.name] for each in self.servers}
+        return {each.name: found[each.name] for each in servers}
 
     def _start(self, server: Server, command: list[str], port: int) -> Program:
         return Program(
@@ -232,6 +256,8 @@ class Benchmark:
             for number in range(scenario.connections):
                 link = openLink(program.port, context, script, not server.mirrored)
                 links.append(link)
+                if isinstance(link, SecureLink):
+                    self.agreed[server.name] = link.agreed
                 if not scenario.setup.broadcast:
                     verify(link, script, 1 if number else len(script.frames))
             if scenario.setup.broadcast:
@@ -267,11 +293,3 @@ class Benchmark:
             settle(program.processor)
             grown = program.memory() - before
         return Sample(grown / scenario.connections / 1024)
-
-
-def tell(text: str) -> None:
-    """Say how it goes on.
-
-    :param text: what to say
-    """
-    print(text, file=sys.stderr, flush=True)

@@ -23,7 +23,7 @@ def describe(options: list[str]) -> dict[str, Any]:
     from twisted.python.usage import UsageError
 
     import twisted_ws
-    from twisted_ws import tap
+    from twisted_ws import connection, tap
 
     parser: Any = tap.Options()
     try:
@@ -38,13 +38,7 @@ def describe(options: list[str]) -> dict[str, Any]:
         text=True,
         check=False,
     )
-    try:
-        # Is there only if it has been built.
-        from twisted_ws import _speedups  # type: ignore[attr-defined,unused-ignore]
-
-        accelerator = Path(_speedups.__file__).name
-    except ImportError:
-        accelerator = "none"
+    core: Any = connection
     return {
         "versions": {
             "twisted_ws": twisted_ws.__version__,
@@ -53,7 +47,8 @@ def describe(options: list[str]) -> dict[str, Any]:
             },
         },
         "commit": found.stdout.strip() or "unknown",
-        "accelerator": accelerator,
+        # That of the accelerator, if it is there and used.
+        "decoder": core.FrameDecoder.__module__,
         "reactor": type(reactor).__name__,
     }
 
