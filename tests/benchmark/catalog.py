@@ -13,6 +13,8 @@ from typing import Any
 
 from tests.processes import environment, program
 
+from .settings import LEVELS, MEMORY_LEVEL
+
 __all__ = ["OURS", "PEERS", "VARIANTS", "Server", "Setup", "Unsupported", "ours"]
 
 HERE = Path(__file__).resolve().parent
@@ -114,10 +116,9 @@ class Server:
             command += ["--protocol", "benchmark_broadcast.Broadcast"]
         if setup.secure:
             command += ["--certificate", str(certificate)]
-        if setup.deflate == "equal":
-            command += ["--compression-level", "6"]
-        elif setup.deflate == "fast":
-            command += ["--compression-level", "1"]
+        if setup.deflate in LEVELS:
+            command += ["--compression-level", str(LEVELS[setup.deflate])]
+            command += ["--compression-memory-level", str(MEMORY_LEVEL)]
         if setup.maxSize is not None:
             command += ["--max-message-size", str(setup.maxSize)]
         return command

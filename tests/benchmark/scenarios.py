@@ -83,7 +83,9 @@ _BYTES = {
 
 
 def _named(size: int) -> str:
-    return f"{size} B" if size < KIB else f"{size // KIB} KiB"
+    if size < KIB:
+        return f"{size} B"
+    return f"{size // KIB} KiB" if size < MIB else f"{size // MIB} MiB"
 
 
 def _pipelined(name: str, size: int, setup: Setup = _PLAIN, **more: Any) -> Scenario:

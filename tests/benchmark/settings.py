@@ -11,7 +11,15 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-__all__ = ["MEMORY_LEVEL", "WINDOW_BITS", "Settings", "message", "run", "runOnUvloop"]
+__all__ = [
+    "LEVELS",
+    "MEMORY_LEVEL",
+    "WINDOW_BITS",
+    "Settings",
+    "message",
+    "run",
+    "runOnUvloop",
+]
 
 WINDOW_BITS = 12
 MEMORY_LEVEL = 5
@@ -73,7 +81,7 @@ class Settings:
     @property
     def level(self) -> int | None:
         """How hard to compress, None for the library's default."""
-        return LEVELS.get(self.deflate or "")
+        return None if self.deflate is None else LEVELS.get(self.deflate)
 
     @property
     def url(self) -> str:

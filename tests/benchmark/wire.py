@@ -10,6 +10,8 @@ from tests.clients import requestHead
 from tests.compression_costs import corpus
 from twisted_ws.frames import FIN, RSV1, Opcode, encodeFrame, mask
 
+from .settings import WINDOW_BITS
+
 __all__ = [
     "Script",
     "answering",
@@ -24,9 +26,6 @@ __all__ = [
 
 KEY = b"\x37\xfa\x21\x3d"
 """Masks every frame. Real clients take another one for each; the work is the same."""
-WINDOW_BITS = 12
-"""How far back compressed messages of the client refer, and those of the servers where
-the terms are equal."""
 JSON_MESSAGES = 300
 
 
