@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import select
 import socket
@@ -13,7 +14,7 @@ import tempfile
 import threading
 import zlib
 from collections.abc import Callable
-from contextlib import redirect_stderr, redirect_stdout, suppress
+from contextlib import redirect_stderr, redirect_stdout
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -196,8 +197,9 @@ class Peer:
                 connection, _ = self._listening.accept()
             except OSError:
                 return
-            # The test may be done with it sooner.
-            with connection, suppress(OSError):
+            # The test may be done with it sooner. (Trial takes a name "suppress" here
+            # for its own.)
+            with connection, contextlib.suppress(OSError):
                 self._serve(connection)
 
     def _end(self) -> None:
