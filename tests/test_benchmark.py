@@ -564,7 +564,10 @@ class CatalogTests(SynchronousTestCase):
 
     def test_checkout(self) -> None:
         """Another checkout is found before this one, and told of its own broadcast."""
-        path = catalog.ours("old", Path("/elsewhere")).variables["PYTHONPATH"]
+        old = catalog.ours("old", Path("/elsewhere"))
+        self.assertFalse(old.suits(Setup(client=True)))
+        self.assertTrue(catalog.ours("new", ROOT).suits(Setup(client=True)))
+        path = old.variables["PYTHONPATH"]
         self.assertTrue(path.startswith("/elsewhere:"))
         self.assertTrue(path.endswith("/tests/benchmark/application"))
 
@@ -719,6 +722,14 @@ class ReportTests(SynchronousTestCase):
             ],
         )
         self.assertEqual(list(report.failures(found)), ["failed: it <fell> over"])
+
+    def test_alone(self) -> None:
+        """Nothing is compared with nothing."""
+        found = results()
+        found["servers"] = {"ours": found["servers"]["ours"]}
+        names = [each.name for each in report.tables(found)]
+        self.assertEqual(names[:2], ["goals-cost", "goals-rate"])
+        self.assertNotIn("clients-cost-ratio", names)
 
     def test_text(self) -> None:
         """A terminal gets it all, in columns."""

@@ -178,12 +178,14 @@ class Server:
 
 
 def ours(name: str, path: Path) -> Server:
-    """Give a server of another checkout of ours.
+    """Give a server of another checkout of ours, which may be older than this
+    benchmark; its client then is not measured.
 
     :param name: what it is called
     :param path: the checkout
     """
-    return Server(name, name, path=path)
+    client = path / "tests" / "benchmark" / "clients" / "ours.py"
+    return Server(name, name, client="ours" if client.exists() else None, path=path)
 
 
 OURS = Server("ours", "twisted_ws", client="ours")

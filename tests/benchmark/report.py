@@ -104,7 +104,7 @@ def _groupTables(results: Results, group: str) -> Iterator[Table]:
     def samples(scenario: Mapping[str, Any], server: str) -> Any:
         return scenario["samples"].get(server, "-")
 
-    if group in _COMPARED:
+    if group in _COMPARED and others:
         for figure, title in (
             ("cost", f"Processor time (or memory) of the others over {titles[base]}'s"),
             ("rate", f"Messages per second of {titles[base]} over the others'"),
