@@ -240,8 +240,6 @@ def measure(
     results: dict[str, Any] = {
         "date": datetime.datetime.now(datetime.timezone.utc).isoformat("T", "minutes"),
         "machine": machine(),
-        "rounds": rounds,
-        "seconds": seconds,
         "warmUp": WARM_UP,
         # The one that the others are compared with: ours, unless it is left out.
         "base": present[0].name if present else "",
@@ -272,6 +270,8 @@ def _measure(
         }
         results["scenarios"][scenario.name] = {
             **asdict(scenario),
+            "rounds": benchmark.roundsOf(scenario),
+            "seconds": benchmark.seconds,
             "samples": samples,
         }
         tell(

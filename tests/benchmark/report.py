@@ -264,9 +264,15 @@ def _machine(results: Results) -> Iterator[str]:
     machine = results["machine"]
     yield (
         f"{results['date']}, {machine['processor']}, {machine['cores']} cores, "
-        f"{machine['system']}, {machine['python']}. {results['rounds']} rounds of "
-        f"{results['seconds']:g} s for each server and scenario."
+        f"{machine['system']}, {machine['python']}."
     )
+    for group in dict.fromkeys(each["group"] for each in results["scenarios"].values()):
+        found = [
+            each for each in results["scenarios"].values() if each["group"] == group
+        ]
+        rounds = _fromTo([each["rounds"] for each in found])
+        seconds = _fromTo([each["seconds"] for each in found])
+        yield f"Group ``{group}``: {rounds} rounds of {seconds} s."
     yield ""
     rows = []
     for each in results["servers"].values():
@@ -278,3 +284,8 @@ def _machine(results: Results) -> Iterator[str]:
         ]
         rows.append([each["title"], ", ".join(versions), ", ".join(facts)])
     yield from listTable(("Server", "Versions", "What else is known"), rows)
+
+
+def _fromTo(found: Sequence[float]) -> str:
+    least, most = min(found), max(found)
+    return f"{least:g}" if least == most else f"{least:g} to {most:g}"

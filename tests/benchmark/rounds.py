@@ -127,16 +127,22 @@ class Benchmark:
                     setup = scenario.setup
                 yield scenario, self._scenario(scenario, running, inner)
 
+    def roundsOf(self, scenario: Scenario) -> int:
+        """Give how often each server is visited in a scenario.
+
+        :param scenario: which
+        """
+        if scenario.kind == "memory":
+            # It hardly differs, and takes long.
+            return min(self.rounds, MEMORY_ROUNDS)
+        return self.rounds
+
     def _scenario(
         self, scenario: Scenario, running: dict[str, Program], stack: ExitStack
     ) -> dict[str, list[Sample] | str]:
         found: dict[str, list[Sample] | str] = {}
         servers = [each for each in self.servers if each.suits(scenario.setup)]
-        rounds = self.rounds
-        if scenario.kind == "memory":
-            # It hardly differs, and takes long.
-            rounds = min(rounds, MEMORY_ROUNDS)
-        for number in range(rounds):
+        for number in range(self.roundsOf(scenario)):
             for server in inTurn(servers, number):
                 samples = found.setdefault(server.name, [])
                 if isinstance(samples, str):
