@@ -11,10 +11,13 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from twisted.internet.protocol import Protocol
 from twisted.internet.task import Clock
+from twisted.internet.tcp import Server
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.sockets import FakeSocket, FDReactor
 from tests.support import WireTestCase, logged
 from twisted_ws.frames import encodeFrame
 from twisted_ws.memory import MemoryTransport
@@ -58,6 +61,56 @@ class Listener:
     def roomToSend(self) -> None:
         """Write it down."""
         self._tell("room")
+
+
+class TCPTests(SynchronousTestCase):
+    """The buffer on a stock transport of TCP."""
+
+    def make(self) -> SendBuffer:
+        """Make a buffer, ready to send."""
+        self.reactor = FDReactor()
+        self.socket: Any = FakeSocket(*[1000] * 9)
+        arguments: Any = (self.socket, Protocol(), ("192.0.2.7", 1), None, 8)
+        kind: Any = Server
+        self.transport = kind(*arguments, self.reactor)
+        buffer = SendBuffer(self.transport, MARK, MOST, Listener())
+        buffer.start(b"head")
+        buffer.uncork()
+        self.transport.doWrite()
+        self.assertEqual(self.socket.sent, b"head")
+        self.socket.sent = b""
+        return buffer
+
+    def test_answers(self) -> None:
+        """What was gathered goes to the socket at once, in one piece."""
+        buffer = self.make()
+        buffer.cork()
+        buffer.write(b"one")
+        buffer.write(b"two")
+        self.assertEqual(self.socket.sent, b"")
+        buffer.uncork()
+        self.assertEqual(self.socket.sent, b"onetwo")
+        self.assertEqual(self.reactor.writers, [])
+
+    def test_others(self) -> None:
+        """What is sent by itself waits for the reactor's next turn, in which all of it
+        goes; what answers something waits behind it."""
+        buffer = self.make()
+        buffer.write(b"one")
+        buffer.write(b"two")
+        buffer.cork()
+        buffer.write(b"three")
+        buffer.uncork()
+        self.assertEqual(self.socket.sent, b"")
+        self.transport.doWrite()
+        self.assertEqual(self.socket.sent, b"onetwothree")
+
+    def test_eagerly(self) -> None:
+        """That goes at once too, if it is asked for."""
+        buffer = self.make()
+        buffer.writeEagerly()
+        buffer.write(b"one")
+        self.assertEqual(self.socket.sent, b"one")
 
 
 class SendBufferTests(SynchronousTestCase):

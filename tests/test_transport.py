@@ -27,7 +27,6 @@ from twisted.internet.interfaces import (
 )
 from twisted.internet.main import CONNECTION_DONE, CONNECTION_LOST
 from twisted.internet.protocol import Factory, Protocol, connectionDone
-from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.python import context
 from twisted.python.failure import Failure
@@ -36,6 +35,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
+from tests.sockets import FakeSocket, FDReactor
 from twisted_ws import transport
 from twisted_ws.transport import (
     ALONE_UNTIL_DIRECT,
@@ -50,74 +50,6 @@ from twisted_ws.transport import (
 )
 
 hasEpoll = skipUnless(hasattr(select, "epoll"), "no epoll on this system")
-
-
-@implementer(IReactorFDSet, IReactorTime)
-class _Reactor(Clock):
-    """Notes who wants to read and write."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.readers: list[Any] = []
-        self.writers: list[Any] = []
-
-    def addReader(self, reader: Any) -> None:
-        if reader not in self.readers:
-            self.readers.append(reader)
-
-    def addWriter(self, writer: Any) -> None:
-        if writer not in self.writers:
-            self.writers.append(writer)
-
-    def removeReader(self, reader: Any) -> None:
-        if reader in self.readers:
-            self.readers.remove(reader)
-
-    def removeWriter(self, writer: Any) -> None:
-        if writer in self.writers:
-            self.writers.remove(writer)
-
-    def getReaders(self) -> list[Any]:
-        return self.readers
-
-    def getWriters(self) -> list[Any]:
-        return self.writers
-
-    def removeAll(self) -> list[Any]:
-        return self.readers + self.writers
-
-
-class _Socket:
-    """A socket that takes and gives what it is told to.
-
-    :param takes: bytes, or errors, one for each send
-    :param gives: bytes, or errors, one for each read
-    """
-
-    def __init__(self, *takes: Any, gives: Any = ()) -> None:
-        self.takes = list(takes)
-        self.gives = list(gives)
-        self.sent = b""
-
-    def fileno(self) -> int:
-        return -1
-
-    def setblocking(self, _: bool) -> None:
-        pass
-
-    def send(self, data: bytes) -> int:
-        take = self.takes.pop(0)
-        if isinstance(take, OSError):
-            raise take
-        self.sent += bytes(data[:take])
-        return min(int(take), len(data))
-
-    def recv(self, size: int) -> bytes:
-        give = self.gives.pop(0)
-        if isinstance(give, OSError):
-            raise give
-        assert len(give) <= size
-        return bytes(give)
 
 
 class _Noting(Protocol):
@@ -200,13 +132,13 @@ class WriteTests(SynchronousTestCase):
     """What is written goes at once, if nothing speaks against it."""
 
     def setUp(self) -> None:
-        self.reactor = _Reactor()
+        self.reactor = FDReactor()
 
     def writers(self, *takes: Any) -> list[tuple[Any, Any]]:
         """Give both ways to write, each with its transport."""
-        server, _ = _server(_Socket(*takes), self.reactor)
+        server, _ = _server(FakeSocket(*takes), self.reactor)
         stock = tcp.Server(
-            _Socket(*takes),  # type: ignore[arg-type]
+            FakeSocket(*takes),  # type: ignore[arg-type]
             Protocol(),
             ("192.0.2.7", 1),
             None,  # type: ignore[arg-type]
@@ -249,7 +181,7 @@ class WriteTests(SynchronousTestCase):
 
     def test_sequence(self) -> None:
         """Pieces are sent as one."""
-        skt = _Socket(3)
+        skt = FakeSocket(3)
         server, _ = _server(skt, self.reactor)
         server.writeSequence([b"he", b"llo"])
         self.assertEqual(skt.sent, b"hel")
@@ -261,7 +193,7 @@ class WriteTests(SynchronousTestCase):
         while, or when something was read, there is a first one again."""
         now = 1000.0
         self.patch(transport, "monotonic", lambda: now)
-        skt = _Socket(100, 100, 100, gives=[b"x"])
+        skt = FakeSocket(100, 100, 100, gives=[b"x"])
         server, _ = _server(skt, self.reactor)
         server.write(b"one")
         server.write(b"two")
@@ -318,14 +250,14 @@ class WriteTests(SynchronousTestCase):
     def test_producers(self) -> None:
         """A push producer is paused by what waits, and resumed when that is gone; a
         pull producer is asked for more whenever something is gone."""
-        server, _ = _server(_Socket(10, 1 << 20), self.reactor)
+        server, _ = _server(FakeSocket(10, 1 << 20), self.reactor)
         push = _Producer()
         server.registerProducer(push, True)
         server.write(b"x" * (server.bufferSize + 11))
         self.assertEqual(push.asked, ["pause"])
         server.doWrite()
         self.assertEqual(push.asked, ["pause", "resume"])
-        server, _ = _server(_Socket(5, 5), self.reactor)
+        server, _ = _server(FakeSocket(5, 5), self.reactor)
         pull = _Producer()
         server.registerProducer(pull, False)
         server.write(b"hello")
@@ -340,7 +272,7 @@ class WriteTests(SynchronousTestCase):
         other = StringTransport()
         eagerWrite(other)(b"hello")
         self.assertEqual(other.value(), b"hello")
-        server, _ = _server(_Socket(), self.reactor)
+        server, _ = _server(FakeSocket(), self.reactor)
         self.assertEqual(eagerWrite(server), server.write)
 
         class Special(tcp.Server):
@@ -348,7 +280,7 @@ class WriteTests(SynchronousTestCase):
                 return len(data)
 
         kinds: list[Any] = [Special, tcp.Server]
-        arguments: Any = (_Socket(), Protocol(), ("192.0.2.7", 1), None, 8)
+        arguments: Any = (FakeSocket(), Protocol(), ("192.0.2.7", 1), None, 8)
         special = kinds[0](*arguments, self.reactor)
         self.assertEqual(eagerWrite(special), special.write)
         stock = kinds[1](*arguments, self.reactor)
@@ -376,8 +308,8 @@ class ReadTests(SynchronousTestCase):
         :param hook: is called by the protocol with transport and data
         :returns: why it ended, what the protocol got, what is left
         """
-        skt = _Socket(gives=gives)
-        server, protocol = _server(skt, _Reactor())
+        skt = FakeSocket(gives=gives)
+        server, protocol = _server(skt, FDReactor())
         if hook is not None:
             protocol.hook = lambda data: hook(server)
         return server.doRead(), protocol.got, skt.gives
@@ -411,9 +343,9 @@ class ReadTests(SynchronousTestCase):
             FastServer.abortConnection,
             lambda server: server.connectionLost(Failure(CONNECTION_DONE)),
         ):
-            skt = _Socket(gives=[self.FULL, b"rest"])
+            skt = FakeSocket(gives=[self.FULL, b"rest"])
             skt.close = skt.shutdown = lambda *_: None  # type: ignore[attr-defined]
-            server, protocol = _server(skt, _Reactor())
+            server, protocol = _server(skt, FDReactor())
             protocol.hook = lambda data, hook=hook, server=server: hook(server)
             self.assertIsNone(server.doRead())
             self.assertEqual((protocol.got, skt.gives), ([self.FULL], [b"rest"]))
@@ -435,7 +367,7 @@ class PollerTests(SynchronousTestCase):
     """Many sockets are one descriptor of the reactor."""
 
     def setUp(self) -> None:
-        self.reactor = _Reactor()
+        self.reactor = FDReactor()
         self.poller = Poller(self.reactor)
 
     def connect(self, protocol: _Noting | None = None) -> tuple[Any, FastServer, Any]:
@@ -734,7 +666,7 @@ class PollerTests(SynchronousTestCase):
         """Each reactor has one, as long as anything uses it."""
         one = sharedPoller(self.reactor)
         self.assertIs(sharedPoller(self.reactor), one)
-        self.assertIsNot(sharedPoller(_Reactor()), one)
+        self.assertIsNot(sharedPoller(FDReactor()), one)
 
     def test_noEpoll(self) -> None:
         """Without ``epoll`` the reactor itself polls."""
@@ -778,7 +710,7 @@ class FastServerEndpointTests(SynchronousTestCase):
 
     def test_tcp(self) -> None:
         """A port of TCP makes them."""
-        port = self.listen(tcp.Port(0, Factory(), reactor=_Reactor()))
+        port = self.listen(tcp.Port(0, Factory(), reactor=FDReactor()))
         arguments: Any = (Protocol(), ("192.0.2.7", 1), None, 8)
         near, far = socket.socketpair()
         self.addCleanup(far.close)
@@ -800,9 +732,9 @@ class FastServerEndpointTests(SynchronousTestCase):
         class OtherServer(tcp.Server):
             pass
 
-        chosen = tcp.Port(0, Factory(), reactor=_Reactor())
+        chosen = tcp.Port(0, Factory(), reactor=FDReactor())
         chosen.transport = OtherServer
         self.assertIs(self.listen(chosen).transport, OtherServer)
         self.patch(transport, "SUPPORTED", False)
-        port = self.listen(tcp.Port(0, Factory(), reactor=_Reactor()))
+        port = self.listen(tcp.Port(0, Factory(), reactor=FDReactor()))
         self.assertIs(port.transport, tcp.Server)

@@ -99,6 +99,7 @@ _RESTART_COST = 1024
 
 _TEXT = FIN | Opcode.TEXT
 _BINARY = FIN | Opcode.BINARY
+_WHOLE = (_TEXT, _BINARY)
 _makeUtf8Decoder = codecs.getincrementaldecoder("utf-8")
 
 
@@ -206,13 +207,9 @@ class Connection:
             frames = iter(rest)
         try:
             for first, payload in frames:
-                if first == _TEXT and self._opcode is None and len(payload) <= limit:
-                    events.append(str(payload, "utf-8"))
+                if first in _WHOLE and self._opcode is None and len(payload) <= limit:
+                    events.append(str(payload, "utf-8") if first == _TEXT else payload)
                     self._examined = 0
-                elif (
-                    first == _BINARY and self._opcode is None and len(payload) <= limit
-                ):
-                    events.append(payload)
                 elif first & 0x08:
                     events.append(self._control(first & 0x0F, payload))
                     if self._outcome is not None:

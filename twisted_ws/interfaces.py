@@ -214,10 +214,10 @@ class WebSocketTransport(Protocol):
         """As :meth:`unregisterProducer`: ``twisted.web.websocket``'s name."""
 
     def writeEagerly(self) -> None:
-        """Have what is sent handed to the system at once from now on, in place of in
-        the reactor's next turn, where the connection is one of plain TCP. Good for one
-        message at a time, as it spares a turn; with many of them in one turn each costs
-        a system call, but for those that answer what came in one segment."""
+        """Have all that is sent handed to the system at once from now on, in place of
+        in the reactor's next turn, where the connection is one of plain TCP. Good for
+        one message at a time, as it spares a turn; with many of them in one turn each
+        costs a system call. What answers a segment goes at once anyway, in one call."""
 
     def whenDrained(self) -> Deferred[None]:
         """Give a Deferred that fires when what was sent has left this process, as far

@@ -26,7 +26,7 @@ from twisted.internet.interfaces import (
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from .transport import eagerWrite
+from .transport import canSendNow, sendNow
 
 __all__ = [
     "TRANSPORT_BUFFER",
@@ -72,8 +72,10 @@ class SendBuffer:
 
     __slots__ = (
         "_below",
+        "_canSendNow",
         "_congested",
         "_corked",
+        "_eager",
         "_gathered",
         "_gatheredSize",
         "_highWaterMark",
@@ -84,7 +86,6 @@ class SendBuffer:
         "_queuedSize",
         "_started",
         "_transport",
-        "_write",
         "isFull",
     )
 
@@ -97,7 +98,10 @@ class SendBuffer:
     ) -> None:
         self._transport = transport
         # In place of the transport's own; a bound method of it would take 64 bytes.
-        self._write: Callable[[bytes], object] | None = None
+        # Whether the transport leaves it to us to write at once, and whether all is
+        # written so: what answers a segment is.
+        self._canSendNow = False
+        self._eager = False
         self._highWaterMark = highWaterMark
         self._maxSendBuffer = maxSendBuffer
         self._listener = listener
@@ -127,12 +131,13 @@ class SendBuffer:
         :param head: what goes before it, and counts for nothing
         """
         self._started = True
+        self._canSendNow = canSendNow(self._transport)
         self._transport.registerProducer(self, True)  # type: ignore[attr-defined]
         self._transport.write(head)
 
     def writeEagerly(self) -> None:
         """Write at once from now on, as far as the socket takes it."""
-        self._write = eagerWrite(self._transport)
+        self._eager = True
 
     def cork(self) -> None:
         """Gather from now on; calls nest."""
@@ -219,15 +224,19 @@ class SendBuffer:
     def _flush(self) -> None:
         frames, self._gathered = self._gathered, _NOTHING
         self._gatheredSize = 0
-        self._pass(b"".join(frames))
+        self._pass(b"".join(frames), True)
 
-    def _pass(self, data: bytes) -> None:
-        """Hand on to the transport, or keep while that has enough."""
+    def _pass(self, data: bytes, atOnce: bool = False) -> None:
+        """Hand on to the transport, or keep while that has enough.
+
+        :param atOnce: whether nothing is likely to follow in this turn of the reactor
+        """
         if not self._congested:
-            if self._write is None:
-                self._transport.write(data)
-            else:
-                self._write(data)
+            rest: bytes | None = data
+            if self._canSendNow and (atOnce or self._eager):
+                rest = sendNow(self._transport, data)
+            if rest is not None:
+                self._transport.write(rest)
             if self._congested:
                 # Paused within write(): what it holds is at least this.
                 self._below = max(TRANSPORT_BUFFER, len(data))

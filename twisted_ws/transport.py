@@ -50,7 +50,9 @@ __all__ = [
     "FastServer",
     "FastServerEndpoint",
     "Poller",
+    "canSendNow",
     "eagerWrite",
+    "sendNow",
     "sharedPoller",
 ]
 
@@ -96,7 +98,22 @@ _NAMES = (
 # Writing at once
 
 
-def _sendNow(connection: Any, data: bytes) -> bytes | None:
+def canSendNow(transport: Any) -> bool:
+    """Tell whether :func:`sendNow` is for a transport: a stock one of plain TCP, in a
+    Twisted that is as expected.
+
+    :param transport: what a protocol got from ``makeConnection``
+    """
+    return (
+        isinstance(transport, tcp.Connection)
+        and not isinstance(transport, FastServer)
+        # One that can send file descriptors, or does something else with the bytes.
+        and type(transport).writeSomeData is tcp.Connection.writeSomeData
+        and all(hasattr(transport, name) for name in _NAMES)
+    )
+
+
+def sendNow(connection: Any, data: bytes) -> bytes | None:
     """Send what a TCP connection's socket takes, if that changes nothing but the time.
 
     :param connection: a ``twisted.internet.tcp.Connection``
@@ -128,25 +145,18 @@ def _sendNow(connection: Any, data: bytes) -> bytes | None:
 
 
 def eagerWrite(transport: Any) -> Callable[[bytes], object]:
-    """Give what writes to a transport that is already there, at once if it is one of
-    plain TCP.
+    """Give what writes to a transport that is already there, at once if that can be.
 
     :param transport: the transport
     :returns: a function that takes bytes; the transport's ``write`` where there is no
         better one
     """
     write: Callable[[bytes], object] = transport.write
-    if (
-        isinstance(transport, FastServer)
-        or not isinstance(transport, tcp.Connection)
-        # One that can send file descriptors, or something else with the bytes.
-        or type(transport).writeSomeData is not tcp.Connection.writeSomeData
-        or not all(hasattr(transport, name) for name in _NAMES)
-    ):
+    if not canSendNow(transport):
         return write
 
     def writeNow(data: bytes) -> None:
-        rest = _sendNow(transport, data)
+        rest = sendNow(transport, data)
         if rest is not None:
             write(rest)
 
@@ -178,7 +188,7 @@ class FastServer(tcp.Server):
         now = monotonic()
         if now - self._wrote > BURST:
             self._wrote = now
-            rest = _sendNow(self, data)
+            rest = sendNow(self, data)
             if rest is None:
                 return
             data = rest
