@@ -176,7 +176,12 @@ def checkAllocations(native: Any) -> int:
         return found
 
     def useFunctions(data: bytes) -> object:
-        return native.mask(data, KEY), native.encodeFrame(0x82, data, KEY)
+        text = str(data, "latin-1")
+        return (
+            native.mask(data, KEY),
+            native.encodeFrame(0x82, data, KEY),
+            native.encodeFrame(0x81, text, KEY),
+        )
 
     failed = 0
     uses: tuple[Callable[[bytes], object], ...] = (useDecoder, useFunctions)

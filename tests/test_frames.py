@@ -56,7 +56,7 @@ class Encode(Protocol):
     """What writes a frame."""
 
     def __call__(
-        self, first: int, payload: bytes, key: bytes | None = None, /
+        self, first: int, payload: bytes | str, key: bytes | None = None, /
     ) -> bytes: ...
 
 
@@ -1017,6 +1017,16 @@ class EncodeCases(_Base):
 
     encodeFunction: Encode
     """The function under test."""
+
+    def test_text(self) -> None:
+        """Text is written as UTF-8; a lone surrogate has none."""
+        for text in ("", "abc", "aé", "𝄞" * 100, "x" * 70000):
+            for key in (None, KEY):
+                self.assertEqual(
+                    self.encodeFunction(TEXT, text, key),
+                    self.encodeFunction(TEXT, text.encode("utf-8"), key),
+                )
+        self.assertRaises(UnicodeEncodeError, self.encodeFunction, TEXT, "\ud800")
 
     def test_RFCExamples(self) -> None:
         """The examples of RFC 6455 section 5.7 come out byte for byte."""

@@ -195,6 +195,14 @@ def checkFunctions(native: Any, size: int) -> None:
     :raises Differ: they do not do the same
     """
     draw = random.Random(size)
+    for letters in ("a~", "aé", "a𝄞"):
+        text = "".join(draw.choices(letters, k=size))
+        for used in (None, b"key!"):
+            same(
+                f"frame of {size} letters",
+                frames.encodeFrame(0x81, text, used),
+                native.encodeFrame(0x81, text, used),
+            )
     whole = draw.randbytes(size + 16)
     key = draw.randbytes(4)
     for start in range(16):

@@ -199,6 +199,27 @@ writeHeader(unsigned char *header, unsigned char first, unsigned char bit,
     return 2 + form;
 }
 
+/* Look at a payload: at bytes as they are, at text as UTF-8.
+ * Nearly all text is ASCII, and so is UTF-8 as it is kept. */
+static int
+viewPayload(PyObject *payload, Py_buffer *view)
+{
+    PyObject *encoded;
+    int status;
+
+    if (!PyUnicode_Check(payload))
+        return PyObject_GetBuffer(payload, view, PyBUF_SIMPLE);
+    if (PyUnicode_IS_COMPACT_ASCII(payload))
+        return PyBuffer_FillInfo(view, payload, PyUnicode_DATA(payload),
+                                 PyUnicode_GET_LENGTH(payload), 1, PyBUF_SIMPLE);
+    encoded = PyUnicode_AsUTF8String(payload);
+    if (!encoded)
+        return -1;
+    status = PyObject_GetBuffer(encoded, view, PyBUF_SIMPLE);
+    Py_DECREF(encoded);
+    return status;
+}
+
 PyDoc_STRVAR(encodeFrameDoc,
 "encodeFrame($module, first, payload, key=None, /)\n--\n\n"
 "Write one frame, see twisted_ws.frames.encodeFrame.");
@@ -231,7 +252,7 @@ speedups_encodeFrame(PyObject *Py_UNUSED(module), PyObject *const *args,
             return NULL;
         used = key;
     }
-    if (PyObject_GetBuffer(args[1], &view, PyBUF_SIMPLE) < 0)
+    if (viewPayload(args[1], &view) < 0)
         return NULL;
     size = writeHeader(header, (unsigned char)first, used ? MASKED : 0,
                        (uint64_t)view.len);

@@ -431,10 +431,9 @@ class Connection:
         """
         if not isinstance(text, str):
             raise TypeError(f"a text message is a str, not {type(text).__name__}")
-        payload = text.encode("utf-8")
         if self._deflater is None or compress is False:
-            return self._send(_TEXT, payload)
-        return self._sendCompressed(_TEXT, payload, compress)
+            return self._send(_TEXT, text)
+        return self._sendCompressed(_TEXT, text.encode("utf-8"), compress)
 
     def sendBytes(self, data: bytes, compress: bool | None = None) -> bytes:
         """Write a binary message in one frame.
@@ -584,7 +583,7 @@ class Connection:
                 return self._send(first | RSV1, compressed)
         return self._send(first, payload)
 
-    def _send(self, first: int, payload: bytes) -> bytes:
+    def _send(self, first: int, payload: bytes | str) -> bytes:
         """Write a frame, unless a Close frame was sent (section 5.5.1)."""
         if self.state is not State.OPEN and self.state is not State.CLOSE_RECEIVED:
             return b""

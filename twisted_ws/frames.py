@@ -88,14 +88,16 @@ def mask(data: bytes, key: bytes, /) -> bytes:
     return b"".join(blocks)
 
 
-def encodeFrame(first: int, payload: bytes, key: bytes | None = None, /) -> bytes:
+def encodeFrame(first: int, payload: bytes | str, key: bytes | None = None, /) -> bytes:
     """Write one frame.
 
     :param first: the first byte: FIN and reserved bits, and the opcode
-    :param payload: its payload, for a control frame at most 125 bytes
+    :param payload: its payload, text as UTF-8; for a control frame at most 125 bytes
     :param key: four bytes to mask with, as a client must; None sends it in clear, as a
         server must (section 5.1)
     """
+    if isinstance(payload, str):
+        payload = payload.encode("utf-8")
     size = len(payload)
     bit = 0 if key is None else _MASKED
     if size < 126:
