@@ -39,6 +39,7 @@ PURE = (
 TWISTED = (
     "interfaces",
     "timers",
+    "tlstransport",
     "tls",
     "clienttls",
     "proxies",
