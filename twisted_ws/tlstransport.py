@@ -137,8 +137,13 @@ class QuickTLSProtocol(TLSMemoryBIOProtocol):
 
     def _quicken(self) -> None:
         """Take the short way from now on, if the handshake is done."""
-        if self._handshakeDone and not (self._lostTLSConnection or self._aborted):
-            connection = self._tlsConnection
+        connection = self._tlsConnection
+        if (
+            self._handshakeDone
+            and not self._lostTLSConnection
+            and not self._aborted
+            and isinstance(connection, SSL.Connection)
+        ):
             self._into, self._from = connection._into_ssl, connection._from_ssl
             self._ssl = connection._ssl
 
@@ -248,10 +253,10 @@ class QuickTLSProtocol(TLSMemoryBIOProtocol):
         try:
             self._tlsConnection._raise_ssl_error(ssl, result)
         except SSL.WantReadError:
-            return None
+            pass
         except SSL.Error:
             return Failure()
-        raise AssertionError("OpenSSL reports no error")
+        return None
 
     # Sending
 
@@ -261,11 +266,14 @@ class QuickTLSProtocol(TLSMemoryBIOProtocol):
         :param data: the bytes
         :raises TypeError: it is something else
         """
+        if type(data) is not bytes:
+            data = bytes(memoryview(data))
         if self._ssl is None or self.disconnecting or self._appSendBuffer:
             super().write(data)
             return
-        if type(data) is not bytes:
-            data = bytes(memoryview(data))
+        if not data:
+            # OpenSSL takes that for an error.
+            return
         if self._corked or self._call is not None:
             self._gather(data)
             return
@@ -306,9 +314,15 @@ class QuickTLSProtocol(TLSMemoryBIOProtocol):
         if gathered:
             self._encrypt(gathered[0] if len(gathered) == 1 else b"".join(gathered))
         elif self._ssl is not None:
-            size = _bioRead(self._from, _room, _ROOM)
-            if size > 0:
-                self.transport.write(_view[:size])
+            self._sendOut()
+
+    def _sendOut(self) -> None:
+        """Send what OpenSSL has put out."""
+        size = _bioRead(self._from, _room, _ROOM)
+        # Not positive if there is nothing; as the end of a slice that would give away
+        # what others left in the room.
+        if size > 0:
+            self.transport.write(_view[:size])
 
     def _encrypt(self, data: bytes) -> None:
         """Send bytes now.
@@ -321,7 +335,7 @@ class QuickTLSProtocol(TLSMemoryBIOProtocol):
         ssl = self._ssl
         done = _sslWrite(ssl, data, len(data))
         if done == len(data):
-            self.transport.write(_view[: _bioRead(self._from, _room, _ROOM)])
+            self._sendOut()
         else:
             self._notSent(data, self._failureOf(ssl, done))
 
@@ -341,12 +355,16 @@ class QuickTLSProtocol(TLSMemoryBIOProtocol):
                 failure = self._failureOf(ssl, sent)
                 break
             done += sent
-            total += _bioRead(self._from, _room + total, _ROOM - total)
+            total += max(0, _bioRead(self._from, _room + total, _ROOM - total))
             if _ROOM - total < _SLICE:
                 parts.append(_view[:total])
                 total = 0
         parts.append(_view[:total])
-        self.transport.writeSequence(parts)
+        if len(parts) > 1:
+            # Not one by one: what is written in between would end up among them.
+            self.transport.writeSequence(parts)
+        elif total:
+            self.transport.write(parts[0])
         if done < len(data):
             self._notSent(data[done:], failure)
 
