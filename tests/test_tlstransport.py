@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import importlib.util
+import random
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -219,6 +220,88 @@ class ReceivingTests(Case):
         self.assertEqual(connection.application.received, [b"first"])
         connection.tls.dataReceived(data[-1:])
         self.assertEqual(connection.application.received, [b"first", b"second"])
+
+    def test_singleRecords(self) -> None:
+        """For a segment that is one record OpenSSL is asked once. Where it is not known
+        whether it is one, for a record's header came in parts, it is asked again."""
+        for before, known in (
+            ((), True),
+            (((0, 1000),), True),
+            (((0, 3), (3, 7), (7, 1000)), False),
+            (((0, 6), (6, 1000)), True),
+            (((0, 30), (30, 40), (40, 1000)), False),
+            (((0, 40), (40, 1000)), True),
+        ):
+            connection = Connection().shake()
+            data = connection.seal(b"first", b"second", b"third")
+            # Records of 27, 28 and 27 bytes.
+            for start, end in before:
+                connection.tls.dataReceived(data[start:end])
+            if not before:
+                connection.tls.dataReceived(data)
+            self.assertEqual(
+                b"".join(connection.application.received), b"firstsecondthird"
+            )
+            asked: list[int] = []
+
+            sslRead = tlstransport._sslRead
+
+            def read(
+                *arguments: Any, asked: list[int] = asked, sslRead: Any = sslRead
+            ) -> Any:
+                asked.append(1)
+                return sslRead(*arguments)
+
+            with monkeyPatched(tlstransport, "_sslRead", read):
+                for count in range(1, 4):
+                    connection.send(b"single")
+                    self.assertEqual(len(asked), count if known else 2 * count)
+            self.assertEqual(connection.application.received[-3:], [b"single"] * 3)
+
+    def test_manyRecords(self) -> None:
+        """Nothing is known any more behind a segment of very many records."""
+        connection = Connection().shake()
+        connection.send(*[b"x"] * 15)
+        self.assertEqual(connection.tls._next, 0)
+        connection.send(*[b"x"] * 16)
+        self.assertEqual(connection.tls._next, -1)
+        connection.send(b"y", b"z")
+        self.assertEqual(connection.application.received[-1], b"yz")
+
+    def test_anyPieces(self) -> None:
+        """However a stream is cut, all records that are whole are delivered at once."""
+        chance = random.Random(5)
+        for _ in range(200):
+            connection = Connection().shake()
+            messages = [
+                chance.randbytes(chance.choice([1, 10, 100, 2**14]))
+                for _ in range(chance.randrange(1, 12))
+            ]
+            records = [connection.seal(message) for message in messages]
+            ends = [sum(map(len, records[: at + 1])) for at in range(len(records))]
+            data = b"".join(records)
+            at = 0
+            while at < len(data):
+                # Often at the end of a record, or near it.
+                end = chance.choice(ends) + chance.choice([0, 0, 0, 1, 3, 5, 6, -1])
+                if not at < end <= len(data):
+                    continue
+                connection.tls.dataReceived(data[at:end])
+                at = end
+                whole = sum(each <= at for each in ends)
+                self.assertEqual(
+                    b"".join(connection.application.received),
+                    b"".join(messages[:whole]),
+                )
+
+    def test_recordWithoutData(self) -> None:
+        """A segment that is one record, but no data, delivers nothing."""
+        connection = Connection().shake()
+        self.assertEqual(connection.tls._next, 0)
+        connection.client.shutdown()
+        connection.tls.dataReceived(connection.client.bio_read(2**16))
+        self.assertEqual(connection.application.received, [])
+        self.assertTrue(connection.transport.disconnecting)
 
     def test_otherBuffers(self) -> None:
         """A transport that delivers something like bytes is understood."""
