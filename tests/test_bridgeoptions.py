@@ -27,6 +27,7 @@ from twisted_ws.options import ServerOptions
 from twisted_ws.stream import WebSocketStreamClientEndpoint
 from twisted_ws.tap import makeService
 from twisted_ws.targets import Target, Targets
+from twisted_ws.transport import FastServerEndpoint
 
 
 class BridgeTests(OptionsCase):
@@ -178,8 +179,9 @@ class ConnectTests(OptionsCase):
         ):
             endpoints = parse("--connect", "ws://h/", *arguments)["endpoints"]
             self.assertEqual(len(endpoints), 1)
-            self.assertIsInstance(endpoints[0], TCP4ServerEndpoint)
-            self.assertEqual(endpoints[0]._interface, interface)
+            self.assertIsInstance(endpoints[0], FastServerEndpoint)
+            self.assertIsInstance(endpoints[0]._endpoint, TCP4ServerEndpoint)
+            self.assertEqual(endpoints[0]._endpoint._interface, interface)
         options = parse("--connect", "ws://h/")
         self.assertIs(makeService(options).factory, options["factory"])
 

@@ -40,6 +40,7 @@ PURE = (
 TWISTED = (
     "interfaces",
     "timers",
+    "tlstransport",
     "tls",
     "clienttls",
     "proxies",

@@ -342,10 +342,12 @@ class ListeningTests(OptionsCase):
                 self.assertIsInstance(endpoint, FastServerEndpoint)
         for endpoint in parse("--tls")["endpoints"]:
             self.assertIsInstance(endpoint._endpoint, FastServerEndpoint)
+            self.assertTrue(endpoint._fast)
         for endpoint in parse("--transport=standard")["endpoints"]:
             self.assertNotIsInstance(endpoint, FastServerEndpoint)
         for endpoint in parse("--tls", "--transport=standard")["endpoints"]:
             self.assertNotIsInstance(endpoint._endpoint, FastServerEndpoint)
+            self.assertFalse(endpoint._fast)
         self.assertRefused(("--transport=slow",), "--transport: 'slow'", "standard")
 
     def test_wrongListen(self) -> None:

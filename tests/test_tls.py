@@ -38,6 +38,7 @@ from twisted_ws.tls import (
     peerCertificate,
     selfSignedContext,
 )
+from twisted_ws.tlstransport import QuickTLSProtocol
 
 
 def move(one: SSL.Connection, other: SSL.Connection) -> bool:
@@ -479,6 +480,22 @@ class EndpointTests(SynchronousTestCase):
         shown = client.get_peer_certificate()
         assert shown is not None
         self.assertEqual(shown.to_cryptography(), certificate)
+
+    def test_fast(self) -> None:
+        """Data takes the short way, unless that is not wanted."""
+        context, _ = selfSignedContext()
+        for arguments, expected in (
+            ({}, QuickTLSProtocol),
+            ({"fast": True}, QuickTLSProtocol),
+            ({"fast": False}, TLSMemoryBIOFactory.protocol),
+        ):
+            reactor = MemoryReactorClock()
+            below = TCP4ServerEndpoint(reactor, 443)
+            endpoint = TLSServerEndpoint(below, context, **arguments)
+            endpoint.listen(Factory.forProtocol(Protocol))
+            ((_, factory, _, _),) = reactor.tcpServers
+            self.assertIsInstance(factory, TLSMemoryBIOFactory)
+            self.assertIs(getattr(factory, "protocol", None), expected)
 
     def test_plaintextIsNotSecure(self) -> None:
         """A transport without TLS is not secure, and has no peer's certificate."""

@@ -14,7 +14,6 @@ from OpenSSL import SSL
 from OpenSSL.crypto import X509, PKey
 from service_identity import VerificationError
 from twisted.internet.abstract import isIPAddress, isIPv6Address
-from twisted.internet.endpoints import wrapClientTLS
 from twisted.internet.interfaces import (
     IOpenSSLClientConnectionCreator,
     IStreamClientEndpoint,
@@ -36,6 +35,7 @@ from zope.interface import implementer
 from .clientoptions import ClientOptions
 from .errors import CertificateRefused, TLSConfigurationError, TLSFailed
 from .tls import describeTLSError, handOver, readChain, readKey, readPEM
+from .tlstransport import TLSClientWrapper
 
 __all__ = ["ClientTLS", "isCertificateError", "tlsFailure"]
 
@@ -67,8 +67,7 @@ class ClientTLS:
         :param trusted: whether the client's own certificate may be shown
         """
         creator = self._makeCreator(host, self._certificate if trusted else {})
-        wrapped: IStreamClientEndpoint = wrapClientTLS(creator, endpoint)
-        return wrapped
+        return TLSClientWrapper(creator, endpoint)
 
     def forProxy(self, host: str) -> IOpenSSLClientConnectionCreator:
         """Give settings for TLS to a proxy. Its certificate is always verified: what

@@ -415,7 +415,8 @@ class Options(BridgeOptions):
             # Into a tunnel not everybody on the network is meant to come.
             default = "" if self["connect"] is None else "127.0.0.1"
             endpoints = tcpEndpoints(reactor, port, self["interface"] or default)
-        if self["transport"] == "fast":
+        fast = self["transport"] == "fast"
+        if fast:
             endpoints = [FastServerEndpoint(each) for each in endpoints]
         context = self["context"]
         if context is None:
@@ -426,7 +427,7 @@ class Options(BridgeOptions):
                     f"--listen: {description!r} speaks TLS itself: leave out --tls and "
                     f"--certificate, or listen on tcp:"
                 )
-        return [TLSServerEndpoint(each, context) for each in endpoints]
+        return [TLSServerEndpoint(each, context, fast) for each in endpoints]
 
 
 def _addRepeatable(name: str, flag: str, summary: str) -> None:

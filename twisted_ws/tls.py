@@ -27,11 +27,12 @@ from twisted.internet.interfaces import (
     ISSLTransport,
     IStreamServerEndpoint,
 )
-from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
+from twisted.protocols.tls import TLSMemoryBIOProtocol
 from zope.interface import implementer
 
 from .errors import TLSConfigurationError
 from .redaction import loggable
+from .tlstransport import makeTLSFactory
 
 __all__ = [
     "TLSServerEndpoint",
@@ -307,15 +308,19 @@ class TLSServerEndpoint:
 
     :param endpoint: what listens
     :param context: certificate and settings
+    :param fast: whether data is carried by :mod:`twisted_ws.tlstransport`; by Twisted's
+        own TLS otherwise
     """
 
     def __init__(
         self,
         endpoint: IStreamServerEndpoint,
         context: SSL.Context,
+        fast: bool = True,
     ) -> None:
         self._endpoint = endpoint
         self._context = context
+        self._fast = fast
 
     def listen(self, protocolFactory: IProtocolFactory) -> Deferred[Any]:
         """Listen.
@@ -325,6 +330,6 @@ class TLSServerEndpoint:
         """
         creator = _ConnectionCreator(self._context)
         listening: Deferred[Any] = self._endpoint.listen(
-            TLSMemoryBIOFactory(creator, False, protocolFactory)
+            makeTLSFactory(creator, False, protocolFactory, self._fast)
         )
         return listening

@@ -58,9 +58,10 @@ __all__ = [
 
 _log = Logger()
 
-READ_SIZE = 64 * 1024
-"""Bytes asked for in one read. More is slower: the memory for it comes from the kernel,
-page by page, each time."""
+READ_SIZE = 68 * 1024
+"""Bytes asked for in one read: enough for a frame of 64 KiB with its header, and what TLS
+adds. Twice as much is slower: memory of such a size comes from the kernel, page by page,
+each time."""
 READS_PER_EVENT = 4
 """Most reads, each of which filled :data:`READ_SIZE`, before others have their turn."""
 BURST = 50e-6
