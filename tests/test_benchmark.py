@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from twisted.trial.unittest import SynchronousTestCase
+from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from tests.benchmark import catalog, figures, report, wire
 from tests.benchmark.arguments import chooseServers, main, merge, render
@@ -40,7 +40,7 @@ from tests.benchmark.load import Exchange, broadcasts, dribbles, handshakes, set
 from tests.benchmark.programs import Cores, Program, ProgramFailed
 from tests.benchmark.rounds import Benchmark, Sample, inTurn
 from tests.benchmark.scenarios import GROUPS, SCENARIOS, Scenario, choose
-from tests.benchmark.settings import WINDOW_BITS, message
+from tests.benchmark.settings import WINDOW_BITS, Settings, message, run
 from twisted_ws.frames import FIN, RSV1, FrameDecoder, Opcode, encodeFrame
 from twisted_ws.handshake import acceptFor
 
@@ -397,25 +397,25 @@ class LoadTests(SynchronousTestCase):
         self.patch(sys.modules[Exchange.__module__], "PATIENCE", 0.01)
         link, _ = pair(self)
         script = wire.plain(b"hello")
-        for run in (
+        for load in (
             Exchange([link], script, 1).run,
             lambda seconds: broadcasts([link], script, seconds),
         ):
-            error = self.assertRaises(LoadFailed, run, 0.01)
+            error = self.assertRaises(LoadFailed, load, 0.01)
             self.assertIn("did not come", str(error))
 
     def test_closed(self) -> None:
         """And a server that goes away."""
         script = wire.plain(b"hello")
         reply = b"\x81\x05hello"
-        for run in (
+        for load in (
             lambda link: Exchange([link], script, 1).run(10.0),
             lambda link: broadcasts([link], script, 10.0),
             lambda link: dribbles(link, script, 10.0),
             lambda link: FixedRate([link], script, 10_000).run(10.0),
         ):
             link = self.echoing(script, reply, 3)
-            self.assertRaises((LoadFailed, ConnectionError), run, link)
+            self.assertRaises((LoadFailed, ConnectionError), load, link)
 
     def test_large(self) -> None:
         """Messages larger than the socket's buffers go through."""
@@ -592,6 +592,40 @@ class CatalogTests(SynchronousTestCase):
             self.assertTrue(server.options or server.environment)
 
 
+class SettingsTests(SynchronousTestCase):
+    """The command lines of the programs."""
+
+    def test_read(self) -> None:
+        """Options become settings, which know what a library asks for."""
+        found: list[Settings] = []
+        self.patch(
+            sys, "argv", ["x", "--port", "5", "--size", "3", "--deflate", "fast"]
+        )
+        run(found.append)
+        (one,) = found
+        self.assertEqual(one.url, "ws://127.0.0.1:5/")
+        self.assertEqual(one.message, "The")
+        self.assertEqual(one.level, 1)
+        self.assertEqual(one.endpoint, "tcp:5:interface=127.0.0.1")
+        self.assertIsNone(one.context)
+        self.patch(sys, "argv", ["x", "--certificate", "pem"])
+        run(found.append)
+        self.assertTrue(found[1].endpoint.startswith("ssl:0:interface=127.0.0.1:"))
+        self.assertIsNone(found[1].level)
+
+    def test_describe(self) -> None:
+        """With one they only tell of themselves."""
+        self.patch(sys, "argv", ["x", "--describe"])
+        output = StringIO()
+        with redirect_stdout(output):
+            self.assertRaises(
+                SystemExit, run, self.fail, "twisted", "no-such-thing", loop="mine"
+            )
+        described = json.loads(output.getvalue())
+        self.assertEqual(described["loop"], "mine")
+        self.assertEqual(described["versions"]["no-such-thing"], "none")
+
+
 class ScenarioTests(SynchronousTestCase):
     """What is measured."""
 
@@ -722,10 +756,10 @@ class ReportTests(SynchronousTestCase):
             [
                 "aiohttp is left out: it is away",
                 "broadcast: picows: failed: it <fell> over",
-                "size-16k: picows: the load took 95% of its core, the server 50%: "
-                "messages per second are those of the load",
                 "raw: no client: pipelined-16, broadcast, size-16k, latency-2000, "
                 "client-100",
+                "the load took more time than the server, so that messages per second "
+                "may be those of the load: size-16k picows",
                 "something else took more than 10% of a core: size-16k 35%",
             ],
         )
@@ -962,7 +996,7 @@ class RoundsTests(SynchronousTestCase):
             Scenario("handshakes", "", "handshakes"),
             Scenario("latency", "", "latency", 2, rate=500),
             Scenario("parsed", "", shape="plain-parsed"),
-            Scenario("tls", "", connections=2, size=70_000, setup=secure),
+            Scenario("tls", "", connections=2, size=1 << 20, setup=secure),
             Scenario("deflate", "", window=2, shape="json", setup=deflate),
             Scenario("broadcast", "", "broadcast", 3, setup=broadcast),
             Scenario("memory", "", "memory", 3),
@@ -977,6 +1011,48 @@ class RoundsTests(SynchronousTestCase):
             self.assertEqual(one.rate > 0, scenario.kind != "memory", scenario.name)
             self.assertEqual(bool(one.latency), scenario.kind == "latency")
         self.assertTrue(self.benchmark.agreed["ours"].startswith("TLSv1."))
+
+    def peer(self, name: str) -> None:
+        """Have a peer echo, broadcast and be a client, if it is there."""
+        (server,) = (each for each in PEERS if each.name == name)
+        try:
+            server.describe()
+        except Unsupported as error:
+            raise SkipTest(str(error)) from None
+        scenarios = [
+            Scenario("echo", "", window=4),
+            Scenario("broadcast", "", "broadcast", 2, setup=Setup(broadcast=True)),
+            Scenario(
+                "client", "", "client", 2, 3, shape="client", setup=Setup(client=True)
+            ),
+            Scenario("tls", "", setup=Setup(secure=True, maxSize=70_000), size=65536),
+            Scenario("deflate", "", shape="json", setup=Setup(deflate="equal")),
+        ]
+        found = self.measure(server, *scenarios)
+        for each in found:
+            self.assertFalse(figures.hasFailed(each[name]), each)
+        for each in found[:3]:
+            self.assertIsInstance(each[name], list)
+
+    def test_autobahn(self) -> None:
+        """PyPI's ``autobahn`` runs."""
+        self.peer("autobahn")
+
+    def test_twistedWeb(self) -> None:
+        """``twisted.web.websocket`` runs."""
+        self.peer("twisted-web")
+
+    def test_websockets(self) -> None:
+        """PyPI's ``websockets`` runs."""
+        self.peer("websockets")
+
+    def test_aiohttp(self) -> None:
+        """PyPI's ``aiohttp`` runs."""
+        self.peer("aiohttp")
+
+    def test_picows(self) -> None:
+        """PyPI's ``picows`` runs."""
+        self.peer("picows")
 
     def test_bare(self) -> None:
         """The ceiling runs."""

@@ -22,8 +22,6 @@ from .figures import (
 
 __all__ = ["Table", "failures", "page", "remarks", "tables", "text"]
 
-LIMITED = 0.9
-"""The part of its core from which on the load may be what limits."""
 QUIET = 0.1
 """The part of a core that others may take."""
 _COMPARED = ("goals", "compression", "clients")
@@ -188,6 +186,7 @@ def remarks(results: Results) -> Iterator[str]:
         yield f"{name} is left out: {why}"
     impossible: dict[tuple[str, str], list[str]] = {}
     noisy: dict[str, float] = {}
+    limited: list[str] = []
     for name, found in results["scenarios"].items():
         others = []
         for server, samples in found["samples"].items():
@@ -201,15 +200,18 @@ def remarks(results: Results) -> Iterator[str]:
                     for figure in ("load", "server", "others")
                 )
                 others.append(foreign)
-                if load > LIMITED > share and found["kind"] != "latency":
-                    yield (
-                        f"{name}: {server}: the load took {load:.0%} of its core, the "
-                        f"server {share:.0%}: messages per second are those of the load"
-                    )
+                # At a fixed rate it always has a whole core.
+                if load > share and found["kind"] != "latency":
+                    limited.append(f"{name} {server}")
         if others and statistics.median(others) > QUIET:
             noisy[name] = statistics.median(others)
     for (server, why), names in impossible.items():
         yield f"{server}: {why}: {', '.join(names)}"
+    if limited:
+        yield (
+            f"the load took more time than the server, so that messages per second may "
+            f"be those of the load: {', '.join(limited)}"
+        )
     if noisy:
         shares = ", ".join(f"{name} {share:.0%}" for name, share in noisy.items())
         yield f"something else took more than {QUIET:.0%} of a core: {shares}"
