@@ -560,6 +560,19 @@ class PollerTests(SynchronousTestCase):
         self.assertEqual(self.reactor.readers, [])
         self.assertIsNotNone(protocol.lost)
 
+    def test_duplicatedElsewhere(self) -> None:
+        """So is one whose descriptor was duplicated before, and the others go on."""
+        peer, server, _ = self.connect()
+        other, _, protocol = self.connect()
+        self.addCleanup(server.socket.dup().close)
+        server.socket.close()
+        server.connectionLost(Failure(CONNECTION_DONE))
+        peer.send(b"x")
+        other.send(b"y")
+        self.turn()
+        self.assertEqual(protocol.got, [b"y"])
+        self.assertEqual(self.poller._epoll.poll(0), [])
+
     def test_reactorStops(self) -> None:
         """When the reactor lets go of all, every connection is told; one that raises
         does not keep it from the others."""

@@ -59,9 +59,9 @@ __all__ = [
 _log = Logger()
 
 READ_SIZE = 68 * 1024
-"""Bytes asked for in one read: enough for a frame of 64 KiB with its header, and what TLS
-adds. Twice as much is slower: memory of such a size comes from the kernel, page by page,
-each time."""
+"""Bytes asked for in one read: enough for a frame of 64 KiB, its header, and what TLS
+adds. Twice as much is slower: memory of such a size comes from the kernel, page by
+page, each time."""
 READS_PER_EVENT = 4
 """Most reads, each of which filled :data:`READ_SIZE`, before others have their turn."""
 BURST = 50e-6
@@ -368,14 +368,27 @@ class Poller:
         """
         if fd == -1:
             socket.pollMask = 0
-            found = [each for each, known in self._sockets.items() if known is socket]
-            for each in found:
-                del self._sockets[each]
-        else:
-            self._epoll.unregister(fd)
-            del self._sockets[fd]
+            self._renew(socket)
+            return
+        self._epoll.unregister(fd)
+        del self._sockets[fd]
         if not self._sockets:
             self._reactor.removeReader(self)
+
+    def _renew(self, lost: FastServer) -> None:
+        """Begin anew without a socket that cannot be taken out: where its descriptor
+        was duplicated before it was closed, it would be told of for ever."""
+        if self._sockets:
+            self._reactor.removeReader(self)
+        self._epoll.close()
+        self._epoll = select.epoll()
+        for fd, socket in list(self._sockets.items()):
+            if socket is lost:
+                del self._sockets[fd]
+            else:
+                self._epoll.register(fd, socket.pollMask)
+        if self._sockets:
+            self._reactor.addReader(self)
 
     def _tellReactor(self, socket: FastServer, old: int) -> None:
         """Have the real reactor watch a socket as its mask says.
