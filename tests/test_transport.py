@@ -210,6 +210,25 @@ class WriteTests(SynchronousTestCase):
         server.write(b"five")
         self.assertEqual(skt.sent, b"onetwothreefourfive")
 
+    def test_muchLeft(self) -> None:
+        """Much that is left is not copied, and pauses a producer; little is no reason
+        to."""
+        size = tcp.Server.bufferSize
+        data = b"x" * (size + 100)
+        for sent, asked in ((99, ["pause"]), (100, [])):
+            for connection, write in self.writers(sent, 1 << 20):
+                push = _Producer()
+                connection.registerProducer(push, True)
+                write(data)
+                self.assertEqual(connection.dataBuffer is data, bool(asked))
+                self.assertEqual(push.asked, asked)
+                self.assertIn(connection, self.reactor.writers)
+                while connection in self.reactor.writers:
+                    connection.socket.takes = [1 << 20]
+                    self.assertIsNone(connection.doWrite())
+                self.assertEqual(connection.socket.sent, data)
+                self.assertEqual(push.asked, asked + ["resume"] * len(asked))
+
     def test_error(self) -> None:
         """An error ends the connection, but not within write(): the reactor meets it
         again."""

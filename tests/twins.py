@@ -57,7 +57,14 @@ class Twins:
         python, native = self._python, self._native
         same("type of the error", type(python.error), type(native.error))
         same("error", str(python.error), str(native.error))
-        for name in ("pending", "partial", "hasMore", "isMidFrame"):
+        for name in (
+            "pending",
+            "partial",
+            "received",
+            "isASCII",
+            "hasMore",
+            "isMidFrame",
+        ):
             same(name, getattr(python, name), getattr(native, name))
 
     def feed(self, data: Buffer) -> list[tuple[int, bytes]]:

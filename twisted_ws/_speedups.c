@@ -55,7 +55,9 @@ typedef struct {
     PyObject *module;
     PyObject *valid;
     PyObject *error;
-    PyObject *payload; /* Of the pending frame; NULL if none is. */
+    /* Of the pending frame; NULL if none is. A whole text is kept as str as long as it
+     * is ASCII, so that nothing of it is to be decoded, or copied, when it ends. */
+    PyObject *payload;
     PyObject *rest;
     uint64_t length; /* Of the pending frame, as its header says. */
     Py_ssize_t received;
@@ -274,6 +276,30 @@ speedups_encodeFrame(PyObject *Py_UNUSED(module), PyObject *const *args,
     return made;
 }
 
+/* The bytes of a payload that is bytes or ASCII text. */
+static unsigned char *
+dataOf(PyObject *payload)
+{
+    return PyUnicode_Check(payload) ? (unsigned char *)PyUnicode_1BYTE_DATA(payload)
+                                    : bytesOf(payload);
+}
+
+/* Tell whether all bytes are ASCII. */
+static int
+isASCII(const unsigned char *at, size_t size)
+{
+    uint64_t all = 0, word;
+    size_t place = 0;
+
+    for (; size - place >= sizeof word; place += sizeof word) {
+        memcpy(&word, at + place, sizeof word);
+        all |= word;
+    }
+    for (; place < size; place++)
+        all |= at[place];
+    return !(all & UINT64_C(0x8080808080808080));
+}
+
 /* --- What a decoder gives back */
 
 typedef struct {
@@ -360,22 +386,47 @@ giveWhole(Found *found, unsigned char first, PyObject *payload)
     return addFrame(found, first, payload);
 }
 
+/* Give back a frame whose payload is an ASCII str; takes over the reference. */
+static int
+giveText(Found *found, unsigned char first, PyObject *text)
+{
+    Py_ssize_t size = PyUnicode_GET_LENGTH(text);
+    PyObject *payload;
+
+    if (isMessage(found, first, size)) {
+        found->count++;
+        return addMessage(found, text);
+    }
+    payload = PyBytes_FromStringAndSize(PyUnicode_DATA(text), size);
+    Py_DECREF(text);
+    return payload ? giveWhole(found, first, payload) : -1;
+}
+
 /* Give back a frame whose payload lies in the segment. */
 static int
 givePart(Found *found, unsigned char first, const unsigned char *from, Py_ssize_t size,
          const unsigned char *key)
 {
     unsigned char buffer[ON_STACK];
-    PyObject *text, *payload;
+    PyObject *ascii = NULL, *text, *payload;
 
-    if (found->messages && first == WHOLE_TEXT && size <= found->limit &&
-        (!key || size <= ON_STACK)) {
+    if (found->messages && first == WHOLE_TEXT && size <= found->limit) {
         const unsigned char *clear = from;
-        if (key) {
+        if (key && size > ON_STACK) {
+            ascii = PyUnicode_New(size, 127);
+            if (!ascii)
+                return -1;
+            copyPayload(dataOf(ascii), from, (size_t)size, key);
+            if (isASCII(dataOf(ascii), (size_t)size))
+                return giveText(found, first, ascii);
+            clear = dataOf(ascii);
+        }
+        else if (key) {
             copyPayload(buffer, from, (size_t)size, key);
             clear = buffer;
         }
         text = decodeText(clear, size);
+        Py_XDECREF(ascii);
         if (text) {
             found->count++;
             return addMessage(found, text);
@@ -458,6 +509,38 @@ readHeader(Decoder *self, const unsigned char *from, size_t there, Header *heade
 
 /* --- The pending payload */
 
+/* Give it room for so many bytes, the first ones or more.
+ * Returns -1, and leaves a payload that may be NULL, if memory is short. */
+static int
+makeRoom(Decoder *self, Py_ssize_t capacity)
+{
+    if (!self->payload) {
+        if (self->first == WHOLE_TEXT && self->length > MOST_SHORT)
+            self->payload = PyUnicode_New(capacity, 127);
+        else
+            self->payload = PyBytes_FromStringAndSize(NULL, capacity);
+        return self->payload ? 0 : -1;
+    }
+    /* Nobody else has it. */
+    if (PyUnicode_Check(self->payload))
+        return PyUnicode_Resize(&self->payload, capacity);
+    return _PyBytes_Resize(&self->payload, capacity);
+}
+
+/* Go on with bytes where a text is not ASCII.
+ * Returns -1 if memory is short. */
+static int
+becomeBytes(Decoder *self)
+{
+    PyObject *text = self->payload;
+
+    self->payload = PyBytes_FromStringAndSize(NULL, PyUnicode_GET_LENGTH(text));
+    if (self->payload)
+        memcpy(bytesOf(self->payload), dataOf(text), (size_t)self->received);
+    Py_DECREF(text);
+    return self->payload ? 0 : -1;
+}
+
 /* Take more of it, at most what is missing.
  * Returns how much was taken, or -1. */
 static Py_ssize_t
@@ -465,12 +548,12 @@ append(Decoder *self, const unsigned char *from, Py_ssize_t there)
 {
     Py_ssize_t received = self->received, size = there;
     uint64_t needed, capacity;
-    unsigned char turned[4];
+    unsigned char turned[4], *to;
 
     if (self->length - (uint64_t)received < (uint64_t)size)
         size = (Py_ssize_t)(self->length - (uint64_t)received);
     needed = (uint64_t)received + (uint64_t)size;
-    if (!self->payload || needed > (uint64_t)PyBytes_GET_SIZE(self->payload)) {
+    if (!self->payload || needed > (uint64_t)PyObject_Length(self->payload)) {
         /* Twice what was sent: with the old one, while it is copied, three times. */
         capacity = 2 * needed < FIRST_CAPACITY ? FIRST_CAPACITY : 2 * needed;
         if (capacity > self->length)
@@ -479,21 +562,19 @@ append(Decoder *self, const unsigned char *from, Py_ssize_t there)
             PyErr_NoMemory();
             return -1;
         }
-        if (!self->payload)
-            self->payload = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)capacity);
-        else
-            /* Nobody else has it. Leaves NULL if it fails. */
-            _PyBytes_Resize(&self->payload, (Py_ssize_t)capacity);
-        if (!self->payload)
+        if (makeRoom(self, (Py_ssize_t)capacity) < 0)
             return -1;
     }
     /* The key goes on where the last piece ended. */
     for (int each = 0; each < 4; each++)
         turned[each] = self->key[(received + each) & 3];
-    copyPayload(bytesOf(self->payload) + received, from, (size_t)size,
-                self->masked ? turned : NULL);
+    to = dataOf(self->payload) + received;
+    copyPayload(to, from, (size_t)size, self->masked ? turned : NULL);
     self->received = received + size;
     self->fresh = size;
+    if (PyUnicode_Check(self->payload) && !isASCII(to, (size_t)size) &&
+        becomeBytes(self) < 0)
+        return -1;
     return size;
 }
 
@@ -519,7 +600,8 @@ decode(Decoder *self, const unsigned char *at, Py_ssize_t there, Found *found)
         payload = self->payload;
         self->payload = NULL;
         self->fresh = 0;
-        if (giveWhole(found, self->first, payload) < 0)
+        if ((PyUnicode_Check(payload) ? giveText : giveWhole)(found, self->first,
+                                                              payload) < 0)
             return -1;
     }
     for (;;) {
@@ -717,13 +799,16 @@ Decoder_fork(PyObject *object, PyObject *Py_UNUSED(ignored))
     if (!other)
         return NULL;
     if (self->payload) {
-        other->payload =
-            PyBytes_FromStringAndSize(NULL, PyBytes_GET_SIZE(self->payload));
+        Py_ssize_t capacity = PyObject_Length(self->payload);
+        if (PyUnicode_Check(self->payload))
+            other->payload = PyUnicode_New(capacity, 127);
+        else
+            other->payload = PyBytes_FromStringAndSize(NULL, capacity);
         if (!other->payload) {
             Py_DECREF(other);
             return NULL;
         }
-        memcpy(bytesOf(other->payload), bytesOf(self->payload), (size_t)self->received);
+        memcpy(dataOf(other->payload), dataOf(self->payload), (size_t)self->received);
     }
     other->module = self->module;
     Py_INCREF(self->module);
@@ -807,8 +892,24 @@ Decoder_partial(PyObject *object, void *Py_UNUSED(closure))
 
     if (!self->payload)
         return PyBytes_FromStringAndSize(NULL, 0);
-    return copied(bytesOf(self->payload) + self->received - self->fresh, self->fresh,
+    return copied(dataOf(self->payload) + self->received - self->fresh, self->fresh,
                   NULL);
+}
+
+static PyObject *
+Decoder_received(PyObject *object, void *Py_UNUSED(closure))
+{
+    Decoder *self = (Decoder *)object;
+
+    return PyLong_FromSsize_t(self->payload ? self->received : 0);
+}
+
+static PyObject *
+Decoder_isASCII(PyObject *object, void *Py_UNUSED(closure))
+{
+    Decoder *self = (Decoder *)object;
+
+    return PyBool_FromLong(self->payload && PyUnicode_Check(self->payload));
 }
 
 static PyObject *
@@ -842,6 +943,9 @@ static PyGetSetDef Decoder_getters[] = {
      "First byte and payload length of a frame that has not ended.", NULL},
     {"partial", Decoder_partial, NULL,
      "What the last segment brought of its payload, unmasked.", NULL},
+    {"received", Decoder_received, NULL, "How many bytes of it have come.", NULL},
+    {"isASCII", Decoder_isASCII, NULL,
+     "Whether it is a whole text, and all that has come of it is ASCII.", NULL},
     {"hasMore", Decoder_hasMore, NULL,
      "Whether feed() left some frames for its next call.", NULL},
     {"isMidFrame", Decoder_isMidFrame, NULL,

@@ -392,15 +392,14 @@ class Connection:
         isText = (self._opcode or opcode) == Opcode.TEXT
         if self._opcode is None and not self._examined:
             self._utf8 = None
-        isCompressed = bool(first & RSV1) or self._compressed is not None
-        if isText or isCompressed:
-            # Asked for only here, as it may be a copy.
-            partial = self._decoder.partial
-            if isCompressed:
-                self._inflatePiece(partial, isText)
-            else:
-                self._validate(partial, False)
-            self._examined += len(partial)
+        decoder = self._decoder
+        if first & RSV1 or self._compressed is not None:
+            self._inflatePiece(decoder.partial, isText)
+        elif not isText:
+            return
+        elif not decoder.isASCII:
+            self._validate(decoder.partial, False)
+        self._examined = decoder.received
 
     def _validate(self, piece: bytes | bytearray, final: bool) -> None:
         """Go on checking text.

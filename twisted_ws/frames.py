@@ -158,6 +158,7 @@ class FrameDecoder:
         "_rest",
         "_valid",
         "error",
+        "isASCII",
         "partial",
         "pending",
     )
@@ -179,6 +180,14 @@ class FrameDecoder:
         its whole payload."""
         self.partial = b""
         """What the last segment brought of the pending frame's payload, unmasked."""
+        self.isASCII = False
+        """Whether the pending frame is a whole text of over 125 bytes, and all of it
+        that has come is ASCII, so that there is nothing to find in it."""
+
+    @property
+    def received(self) -> int:
+        """How many bytes of the pending frame's payload have come."""
+        return 0 if self._payload is None else len(self._payload)
 
     @property
     def hasMore(self) -> bool:
@@ -263,6 +272,7 @@ class FrameDecoder:
                 self.pending = (first, length)
                 self._key = key if maskBit else b""
                 self._payload = bytearray()
+                self.isASCII = first == _WHOLE_TEXT and length > MAX_CONTROL_PAYLOAD
                 self._append(data[start:])
                 return frames
             payload = data[start:stop]
@@ -314,6 +324,7 @@ class FrameDecoder:
             frames.append((first, bytes(self._payload)))
             self.pending = self._payload = None
             self.partial = b""
+            self.isASCII = False
         return used
 
     def _append(self, chunk: bytes) -> None:
@@ -328,3 +339,4 @@ class FrameDecoder:
             chunk = mask(chunk, self._key[turn:] + self._key[:turn])
         self._payload += chunk
         self.partial = chunk
+        self.isASCII = self.isASCII and chunk.isascii()

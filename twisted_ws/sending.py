@@ -26,7 +26,7 @@ from twisted.internet.interfaces import (
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from .transport import canSendNow, sendNow
+from .transport import canWriteNow, writeNow
 
 __all__ = [
     "TRANSPORT_BUFFER",
@@ -72,7 +72,7 @@ class SendBuffer:
 
     __slots__ = (
         "_below",
-        "_canSendNow",
+        "_canWriteNow",
         "_congested",
         "_corked",
         "_eager",
@@ -100,7 +100,7 @@ class SendBuffer:
         # In place of the transport's own; a bound method of it would take 64 bytes.
         # Whether the transport leaves it to us to write at once, and whether all is
         # written so: what answers a segment is.
-        self._canSendNow = False
+        self._canWriteNow = False
         self._eager = False
         self._highWaterMark = highWaterMark
         self._maxSendBuffer = maxSendBuffer
@@ -131,7 +131,7 @@ class SendBuffer:
         :param head: what goes before it, and counts for nothing
         """
         self._started = True
-        self._canSendNow = canSendNow(self._transport)
+        self._canWriteNow = canWriteNow(self._transport)
         self._transport.registerProducer(self, True)  # type: ignore[attr-defined]
         self._transport.write(head)
 
@@ -232,11 +232,10 @@ class SendBuffer:
         :param atOnce: whether nothing is likely to follow in this turn of the reactor
         """
         if not self._congested:
-            rest: bytes | None = data
-            if self._canSendNow and (atOnce or self._eager):
-                rest = sendNow(self._transport, data)
-            if rest is not None:
-                self._transport.write(rest)
+            if self._canWriteNow and (atOnce or self._eager):
+                writeNow(self._transport, data)
+            else:
+                self._transport.write(data)
             if self._congested:
                 # Paused within write(): what it holds is at least this.
                 self._below = max(TRANSPORT_BUFFER, len(data))

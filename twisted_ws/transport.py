@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import select
 from collections.abc import Callable, Iterable
+from functools import partial
 from time import monotonic
 from typing import Any
 from weakref import WeakValueDictionary
@@ -50,10 +51,10 @@ __all__ = [
     "FastServer",
     "FastServerEndpoint",
     "Poller",
-    "canSendNow",
+    "canWriteNow",
     "eagerWrite",
-    "sendNow",
     "sharedPoller",
+    "writeNow",
 ]
 
 _log = Logger()
@@ -86,12 +87,14 @@ _REASONS: dict[BaseException, Failure] = {
 # What a connection must have beside what its class shows.
 _NAMES = (
     "TLS",
+    "_maybePauseProducer",
     "_tempDataBuffer",
     "_writeDisconnected",
     "_writeDisconnecting",
     "connected",
     "dataBuffer",
     "disconnecting",
+    "offset",
     "producer",
     "streamingProducer",
 )
@@ -99,8 +102,8 @@ _NAMES = (
 # Writing at once
 
 
-def canSendNow(transport: Any) -> bool:
-    """Tell whether :func:`sendNow` is for a transport: a stock one of plain TCP, in a
+def canWriteNow(transport: Any) -> bool:
+    """Tell whether :func:`writeNow` is for a transport: a stock one of plain TCP, in a
     Twisted that is as expected.
 
     :param transport: what a protocol got from ``makeConnection``
@@ -110,20 +113,20 @@ def canSendNow(transport: Any) -> bool:
         and not isinstance(transport, FastServer)
         # One that can send file descriptors, or does something else with the bytes.
         and type(transport).writeSomeData is tcp.Connection.writeSomeData
+        and type(transport).write is tcp.Connection.write
         and all(hasattr(transport, name) for name in _NAMES)
     )
 
 
-def sendNow(connection: Any, data: bytes) -> bytes | None:
-    """Send what a TCP connection's socket takes, if that changes nothing but the time.
+def writeNow(connection: Any, data: bytes) -> None:
+    """Write; at once, as far as the socket takes it and if that changes nothing but the
+    time. It does if something waits before it, if the connection is about to end or a
+    layer of TLS was put on it, or if a pull producer must be asked for more when this
+    has gone. An error of the socket ends nothing here: the reactor meets it again, and
+    ends the connection as it always does.
 
     :param connection: a ``twisted.internet.tcp.Connection``
     :param data: what is to be written
-    :returns: what is left for its own ``write``, which is all of it if something waits
-        before it, if the connection is about to end or a layer of TLS was put on it, or
-        if a pull producer must be asked for more when this has gone. An error is left
-        too: met again by the reactor, it ends the connection as it always does, never
-        within a ``write``. None if nothing is left
     """
     if (
         connection._tempDataBuffer
@@ -136,13 +139,22 @@ def sendNow(connection: Any, data: bytes) -> bytes | None:
         or type(data) is not bytes
         or (connection.producer is not None and not connection.streamingProducer)
     ):
-        return data
+        tcp.Connection.write(connection, data)
+        return
     try:
         # Not writeSomeData(), which costs 0.4 µs more.
         sent = connection.socket.send(data)
     except OSError:
-        return data
-    return None if sent == len(data) else data[sent:]
+        sent = 0
+    left = len(data) - sent
+    if left > connection.bufferSize:
+        # As doWrite() leaves what it could not send: without a copy.
+        connection.dataBuffer = data
+        connection.offset = sent
+        connection._maybePauseProducer()
+        connection.startWriting()
+    elif left:
+        tcp.Connection.write(connection, data[sent:])
 
 
 def eagerWrite(transport: Any) -> Callable[[bytes], object]:
@@ -152,16 +164,10 @@ def eagerWrite(transport: Any) -> Callable[[bytes], object]:
     :returns: a function that takes bytes; the transport's ``write`` where there is no
         better one
     """
+    if canWriteNow(transport):
+        return partial(writeNow, transport)
     write: Callable[[bytes], object] = transport.write
-    if not canSendNow(transport):
-        return write
-
-    def writeNow(data: bytes) -> None:
-        rest = sendNow(transport, data)
-        if rest is not None:
-            write(rest)
-
-    return writeNow
+    return write
 
 
 # Reading
@@ -189,11 +195,9 @@ class FastServer(tcp.Server):
         now = monotonic()
         if now - self._wrote > BURST:
             self._wrote = now
-            rest = sendNow(self, data)
-            if rest is None:
-                return
-            data = rest
-        super().write(data)  # type: ignore[no-untyped-call]
+            writeNow(self, data)
+        else:
+            super().write(data)  # type: ignore[no-untyped-call]
 
     def writeSequence(self, iovec: Iterable[bytes]) -> None:
         """Write pieces as one; now, as far as the socket takes it.
