@@ -71,6 +71,7 @@ PROGRAMS = (
     "strings",
     "service",
     "bridgeoptions",
+    "allocator",
     "tap",
     "recorder",
     "memory",

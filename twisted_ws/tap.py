@@ -16,6 +16,7 @@ from twisted.internet.interfaces import IStreamServerEndpoint
 from twisted.logger import Logger
 from twisted.python import reflect, usage
 
+from .allocator import keepFreedMemory
 from .bridge import ForwardingFactory
 from .bridgeoptions import BridgeOptions, bridgeFactory, forwardingFactory
 from .codec import versionLine
@@ -532,6 +533,7 @@ def makeService(options: Options) -> WebSocketService:
 
     :param options: parsed
     """
+    keepFreedMemory()
     certificate = options.get("self-signed")
     if certificate is not None:
         _log.warn(
