@@ -11,13 +11,14 @@ from __future__ import annotations
 from typing import Any
 
 from twisted.internet import tcp
+from twisted.internet.error import ConnectionAborted, ConnectionDone
 from twisted.internet.main import CONNECTION_DONE, CONNECTION_LOST
 from twisted.internet.protocol import Protocol
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.sockets import FakeSocket, FDReactor, makeServer
+from tests.sockets import FakeSocket, FDReactor, HalfCloseable, makeServer
 from twisted_ws import transport
 from twisted_ws.transport import READ_SIZE, READS_PER_EVENT, FastServer, eagerWrite
 
@@ -247,17 +248,17 @@ class ReadTests(SynchronousTestCase):
 
     def test_paused(self) -> None:
         """A protocol that pauses, aborts or is done is not told the rest."""
-        for hook in (
-            FastServer.pauseProducing,
-            FastServer.loseConnection,
-            FastServer.abortConnection,
-            lambda server: server.connectionLost(Failure(CONNECTION_DONE)),
+        for hook, why in (
+            (FastServer.pauseProducing, None),
+            (FastServer.loseConnection, CONNECTION_DONE),
+            (FastServer.abortConnection, None),
+            (lambda server: server.connectionLost(Failure(CONNECTION_DONE)), None),
         ):
             skt = FakeSocket(gives=[self.FULL, b"rest"])
             skt.close = skt.shutdown = lambda *_: None  # type: ignore[attr-defined]
             server, protocol = makeServer(skt, FDReactor())
             protocol.hook = lambda data, hook=hook, server=server: hook(server)
-            self.assertIsNone(server.doRead())
+            self.assertIs(server.doRead(), why)
             self.assertEqual((protocol.got, skt.gives), ([self.FULL], [b"rest"]))
 
     def test_resumed(self) -> None:
@@ -270,3 +271,131 @@ class ReadTests(SynchronousTestCase):
         self.assertEqual(
             self.read(self.FULL, b"rest", hook=hook)[:2], (None, [self.FULL, b"rest"])
         )
+
+
+class EndTests(SynchronousTestCase):
+    """A connection that its protocol ends in dataReceived is ended behind that."""
+
+    def end(self, *takes: Any, hook: Any, protocol: Any = None) -> tuple[Any, Any, Any]:
+        """Have the protocol do something with the transport, in its dataReceived.
+
+        :param takes: what the socket takes
+        :param hook: is called with the transport
+        :param protocol: another one
+        :returns: why it ended, transport and protocol
+        """
+        skt = FakeSocket(*takes, gives=[b"x"])
+        skt.close = skt.shutdown = lambda *_: None  # type: ignore[attr-defined]
+        self.reactor = FDReactor()
+        server, protocol = makeServer(skt, self.reactor, protocol)
+
+        def act(data: bytes) -> None:
+            hook(server)
+            # Never within the call.
+            self.assertIsNone(protocol.lost)
+
+        protocol.hook = act
+        return server.doRead(), server, protocol
+
+    def test_atOnce(self) -> None:
+        """With nothing left to write it is over, whatever else is called behind that;
+        what was written before has gone."""
+
+        def hook(server: FastServer) -> None:
+            server.write(b"bye")
+            server.loseConnection()
+            self.assertTrue(server.disconnecting)
+            server.loseConnection()
+            server.loseWriteConnection()
+            server.resumeProducing()
+            server.stopWriting()
+
+        why, server, protocol = self.end(9, hook=hook)
+        self.assertIs(why, CONNECTION_DONE)
+        self.assertEqual(server.socket.sent, b"bye")
+        self.assertEqual(self.reactor.writers, [])
+        server.readConnectionLost(Failure(why))
+        protocol.lost.trap(ConnectionDone)
+        self.assertEqual(self.reactor.readers, [])
+
+    def test_noHalves(self) -> None:
+        """A protocol that knows halves is told of the end as a whole, as always."""
+        why, server, protocol = self.end(
+            hook=FastServer.loseConnection, protocol=HalfCloseable()
+        )
+        server.readConnectionLost(Failure(why))
+        self.assertEqual(protocol.halves, "")
+        protocol.lost.trap(ConnectionDone)
+
+    def test_whatWaits(self) -> None:
+        """What waits to be written is written first, also if it came later."""
+
+        def early(server: FastServer) -> None:
+            server.write(b"bye")
+            server.loseConnection()
+
+        def late(server: FastServer) -> None:
+            server.loseConnection()
+            server.write(b"bye")
+
+        for hook in (early, late):
+            why, server, _ = self.end(0, 9, hook=hook)
+            if hook is late:
+                server.socket.takes.pop(0)
+            self.assertIsNone(why)
+            self.assertTrue(server.disconnecting)
+            self.assertEqual(
+                (self.reactor.readers, self.reactor.writers), ([], [server])
+            )
+            self.assertIs(server.doWrite(), CONNECTION_DONE)
+            self.assertEqual(server.socket.sent, b"bye")
+
+    def test_producer(self) -> None:
+        """A producer is asked for what it has left."""
+        pull = _Producer()
+
+        def hook(server: FastServer) -> None:
+            server.loseConnection()
+            server.registerProducer(pull, False)
+
+        why, server, _ = self.end(0, 0, hook=hook)
+        self.assertIsNone(why)
+        self.assertIsNone(server.doWrite())
+        self.assertEqual(pull.asked, ["resume", "resume"])
+        server.unregisterProducer()
+        self.assertIs(server.doWrite(), CONNECTION_DONE)
+
+    def test_aborted(self) -> None:
+        """One that is aborted as well is aborted."""
+
+        def hook(server: FastServer) -> None:
+            server.loseConnection()
+            server.abortConnection()
+
+        why, server, protocol = self.end(hook=hook)
+        self.assertIsNone(why)
+        server.socket.setsockopt = lambda *_: None
+        self.reactor.advance(0)
+        protocol.lost.trap(ConnectionAborted)
+
+    def test_elsewhere(self) -> None:
+        """Outside of dataReceived it is for the reactor to end it."""
+        _, server, protocol = self.end(0, hook=lambda server: None)
+        server.loseConnection()
+        self.assertEqual(self.reactor.readers, [])
+        self.assertEqual(self.reactor.writers, [server])
+        self.assertIsNone(protocol.lost)
+        self.assertIs(server.doWrite(), CONNECTION_DONE)
+
+    def test_startTLS(self) -> None:
+        """With a layer of TLS in between, that is asked to say goodbye."""
+
+        def hook(server: FastServer) -> None:
+            layer = server.protocol
+            server.TLS = True
+            layer.loseConnection = lambda: asked.append(True)  # type: ignore[attr-defined]
+            server.loseConnection()
+
+        asked: list[bool] = []
+        why, server, _ = self.end(hook=hook)
+        self.assertEqual((why, server.disconnecting, asked), (None, False, [True]))

@@ -27,6 +27,7 @@ from twisted.internet import tcp
 from twisted.internet.abstract import FileDescriptor
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.main import CONNECTION_DONE, CONNECTION_LOST
+from twisted.python.failure import Failure
 
 __all__ = [
     "SUPPORTED",
@@ -49,6 +50,7 @@ to go with: a system call costs 5 µs, as much as many short messages."""
 # What a connection must have beside what its class shows.
 _NAMES = (
     "TLS",
+    "_aborting",
     "_tempDataBuffer",
     "_writeDisconnected",
     "_writeDisconnecting",
@@ -136,6 +138,9 @@ class FastServer(tcp.Server):
     :class:`~twisted_ws.polling.Poller` or a reactor."""
 
     _reading = False
+    # Whether the protocol is being told what was read, and wanted the end meanwhile.
+    _telling = False
+    _ending = False
     # When something was sent at once; not since something was read.
     _wrote = 0.0
     pollMask = 0
@@ -196,10 +201,11 @@ class FastServer(tcp.Server):
             return CONNECTION_LOST
         if not data:
             return CONNECTION_DONE
+        self._telling = True
         self.protocol.dataReceived(data)
-        if len(data) < READ_SIZE:
-            return None
-        return self._readOn()
+        why = None if len(data) < READ_SIZE else self._readOn()
+        self._telling = False
+        return self._end() if self._ending else why
 
     def _readOn(self) -> ConnectionDone | ConnectionLost | None:
         for _ in range(READS_PER_EVENT - 1):
@@ -218,6 +224,43 @@ class FastServer(tcp.Server):
             if len(data) < READ_SIZE:
                 return None
         return None
+
+    # The end
+
+    def loseConnection(self) -> None:
+        """End the connection when all is written. If that is so, as when the protocol
+        says so in ``dataReceived``, it ends as soon as that has returned; to have the
+        poller say first that there is room for nothing would take another turn."""
+        if self._telling and self.connected and not self.disconnecting and not self.TLS:
+            self._ending = True
+            self._reading = False
+            self.disconnecting = True
+        else:
+            super().loseConnection()  # type: ignore[no-untyped-call]
+
+    def _end(self) -> ConnectionDone | None:
+        """The protocol has returned, and wanted the end.
+
+        :returns: the end, if nothing has to be done before it
+        """
+        if self._aborting:
+            return None
+        if not (self._tempDataBuffer or self.dataBuffer) and self.producer is None:
+            return CONNECTION_DONE
+        self._ending = self.disconnecting = False
+        super().loseConnection()  # type: ignore[no-untyped-call]
+        return None
+
+    def readConnectionLost(self, reason: Failure) -> None:
+        """Reading is over.
+
+        :param reason: how
+        """
+        if self._ending:
+            # By this end, and writing too.
+            self.connectionLost(reason)
+        else:
+            super().readConnectionLost(reason)
 
 
 # Whether all of it is there
