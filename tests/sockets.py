@@ -1,12 +1,23 @@
-"""A socket and a reactor for tests of transports: they do as they are told."""
+"""A socket, a reactor and protocols for tests of transports: they do as they are told,
+and note what they are told."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from twisted.internet.interfaces import IReactorFDSet, IReactorTime
+from twisted.internet.interfaces import (
+    IHalfCloseableProtocol,
+    IReactorFDSet,
+    IReactorTime,
+)
+from twisted.internet.protocol import Protocol, connectionDone
 from twisted.internet.task import Clock
+from twisted.python import context
+from twisted.python.failure import Failure
+from twisted.python.log import ILogContext
 from zope.interface import implementer
+
+from twisted_ws.transport import FastServer
 
 
 @implementer(IReactorFDSet, IReactorTime)
@@ -85,3 +96,69 @@ class FakeSocket:
             raise give
         assert len(give) <= size
         return bytes(give)
+
+
+class Noting(Protocol):
+    """Notes what comes."""
+
+    hook: Any = None
+    lost: Failure | None = None
+
+    def __init__(self) -> None:
+        self.got: list[bytes] = []
+        self.prefixes: list[Any] = []
+
+    def dataReceived(self, data: bytes) -> None:
+        """Note it.
+
+        :param data: it
+        """
+        self.got.append(data)
+        self.prefixes.append(context.get(ILogContext)["system"])
+        if self.hook is not None:
+            self.hook(data)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """Note it.
+
+        :param reason: how
+        """
+        self.lost = reason
+
+
+@implementer(IHalfCloseableProtocol)
+class HalfCloseable(Noting):
+    """Notes halves, too."""
+
+    halves = ""
+
+    def readConnectionLost(self) -> None:
+        """Note it."""
+        self.halves += "read"
+
+    def writeConnectionLost(self) -> None:
+        """Note it."""
+        self.halves += "write"
+
+
+def makeServer(
+    skt: Any, reactor: Any, protocol: Noting | None = None, number: int = 7
+) -> tuple[FastServer, Any]:
+    """Make a transport and its protocol.
+
+    :param skt: its socket
+    :param reactor: its reactor, or a poller
+    :param protocol: another one than a :class:`Noting`
+    :param number: of the connection
+    """
+    protocol = protocol or Noting()
+    server = FastServer(
+        skt,
+        protocol,
+        ("192.0.2.7", 1),
+        None,  # type: ignore[arg-type]
+        number,
+        reactor,
+    )
+    protocol.makeConnection(server)  # type: ignore[no-untyped-call]
+    return server, protocol

@@ -24,10 +24,10 @@ from twisted_ws.bridge import Bridge, ForwardingFactory
 from twisted_ws.clientoptions import ClientOptions
 from twisted_ws.factory import WebSocketServerFactory
 from twisted_ws.options import ServerOptions
+from twisted_ws.polling import FastServerEndpoint
 from twisted_ws.stream import WebSocketStreamClientEndpoint
 from twisted_ws.tap import makeService
 from twisted_ws.targets import Target, Targets
-from twisted_ws.transport import FastServerEndpoint
 
 
 class BridgeTests(OptionsCase):

@@ -45,6 +45,7 @@ TWISTED = (
     "clienttls",
     "proxies",
     "transport",
+    "polling",
     "sending",
     "liveness",
     "outgoing",

@@ -46,11 +46,11 @@ from twisted_ws.interfaces import WebSocketProtocol
 from twisted_ws.options import ServerOptions
 from twisted_ws.origins import Authority
 from twisted_ws.pages import DemoPage, StaticFiles
+from twisted_ws.polling import FastServerEndpoint
 from twisted_ws.routes import Routes
 from twisted_ws.service import IPv6Endpoint, WebSocketService
 from twisted_ws.tap import Echo, Options, flagFor, makeService
 from twisted_ws.tls import TLSServerEndpoint, fingerprint
-from twisted_ws.transport import FastServerEndpoint
 from twisted_ws.websocket import HandlerProtocol, WebSocket
 
 # What of ServerOptions is given on the command line: a text, and what it becomes.

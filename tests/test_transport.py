@@ -1,5 +1,4 @@
-"""The faster transports: what is written goes at once, what is there is read on, and
-many sockets are polled together.
+"""The faster transports: what is written goes at once, and what is there is read on.
 
 For the rest they are Twisted's own, whose tests run on them in ``twisted_suite.py``.
 """
@@ -9,90 +8,19 @@ For the rest they are Twisted's own, whose tests run on them in ``twisted_suite.
 
 from __future__ import annotations
 
-import select
-import socket
 from typing import Any
-from unittest import skipUnless
 
 from twisted.internet import tcp
-from twisted.internet.defer import Deferred, succeed
-from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
-from twisted.internet.interfaces import (
-    IHalfCloseableProtocol,
-    IProtocolFactory,
-    IReactorFDSet,
-    IReactorTime,
-    IReadDescriptor,
-    IStreamServerEndpoint,
-)
+from twisted.internet.error import ConnectionAborted, ConnectionDone
 from twisted.internet.main import CONNECTION_DONE, CONNECTION_LOST
-from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.internet.protocol import Protocol
 from twisted.internet.testing import StringTransport
-from twisted.python import context
 from twisted.python.failure import Failure
-from twisted.python.log import ILogContext
 from twisted.trial.unittest import SynchronousTestCase
-from zope.interface import implementer
-from zope.interface.verify import verifyObject
 
-from tests.sockets import FakeSocket, FDReactor
+from tests.sockets import FakeSocket, FDReactor, HalfCloseable, makeServer
 from twisted_ws import transport
-from twisted_ws.transport import (
-    ALONE_UNTIL_DIRECT,
-    DIRECT,
-    READ_SIZE,
-    READS_PER_EVENT,
-    FastServer,
-    FastServerEndpoint,
-    Poller,
-    eagerWrite,
-    sharedPoller,
-)
-
-hasEpoll = skipUnless(hasattr(select, "epoll"), "no epoll on this system")
-
-
-class _Noting(Protocol):
-    """Notes what comes."""
-
-    hook: Any = None
-    lost: Failure | None = None
-
-    def __init__(self) -> None:
-        self.got: list[bytes] = []
-        self.prefixes: list[Any] = []
-
-    def dataReceived(self, data: bytes) -> None:
-        """Note it.
-
-        :param data: it
-        """
-        self.got.append(data)
-        self.prefixes.append(context.get(ILogContext)["system"])
-        if self.hook is not None:
-            self.hook(data)
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Note it.
-
-        :param reason: how
-        """
-        self.lost = reason
-
-
-@implementer(IHalfCloseableProtocol)
-class _HalfCloseable(_Noting):
-    """Notes halves, too."""
-
-    halves = ""
-
-    def readConnectionLost(self) -> None:
-        """Note it."""
-        self.halves += "read"
-
-    def writeConnectionLost(self) -> None:
-        """Note it."""
-        self.halves += "write"
+from twisted_ws.transport import READ_SIZE, READS_PER_EVENT, FastServer, eagerWrite
 
 
 class _Producer:
@@ -111,23 +39,6 @@ class _Producer:
         self.asked.append("stop")
 
 
-def _server(
-    skt: Any, reactor: Any, protocol: _Noting | None = None, number: int = 7
-) -> tuple[FastServer, Any]:
-    """Make a transport and its protocol."""
-    protocol = protocol or _Noting()
-    server = FastServer(
-        skt,
-        protocol,
-        ("192.0.2.7", 1),
-        None,  # type: ignore[arg-type]
-        number,
-        reactor,
-    )
-    protocol.makeConnection(server)
-    return server, protocol
-
-
 class WriteTests(SynchronousTestCase):
     """What is written goes at once, if nothing speaks against it."""
 
@@ -136,7 +47,7 @@ class WriteTests(SynchronousTestCase):
 
     def writers(self, *takes: Any) -> list[tuple[Any, Any]]:
         """Give both ways to write, each with its transport."""
-        server, _ = _server(FakeSocket(*takes), self.reactor)
+        server, _ = makeServer(FakeSocket(*takes), self.reactor)
         stock = tcp.Server(
             FakeSocket(*takes),  # type: ignore[arg-type]
             Protocol(),
@@ -182,7 +93,7 @@ class WriteTests(SynchronousTestCase):
     def test_sequence(self) -> None:
         """Pieces are sent as one."""
         skt = FakeSocket(3)
-        server, _ = _server(skt, self.reactor)
+        server, _ = makeServer(skt, self.reactor)
         server.writeSequence([b"he", b"llo"])
         self.assertEqual(skt.sent, b"hel")
         self.assertKeeps(server, b"lo")
@@ -194,7 +105,7 @@ class WriteTests(SynchronousTestCase):
         now = 1000.0
         self.patch(transport, "monotonic", lambda: now)
         skt = FakeSocket(100, 100, 100, gives=[b"x"])
-        server, _ = _server(skt, self.reactor)
+        server, _ = makeServer(skt, self.reactor)
         server.write(b"one")
         server.write(b"two")
         server.write(b"three")
@@ -269,14 +180,14 @@ class WriteTests(SynchronousTestCase):
     def test_producers(self) -> None:
         """A push producer is paused by what waits, and resumed when that is gone; a
         pull producer is asked for more whenever something is gone."""
-        server, _ = _server(FakeSocket(10, 1 << 20), self.reactor)
+        server, _ = makeServer(FakeSocket(10, 1 << 20), self.reactor)
         push = _Producer()
         server.registerProducer(push, True)
         server.write(b"x" * (server.bufferSize + 11))
         self.assertEqual(push.asked, ["pause"])
         server.doWrite()
         self.assertEqual(push.asked, ["pause", "resume"])
-        server, _ = _server(FakeSocket(5, 5), self.reactor)
+        server, _ = makeServer(FakeSocket(5, 5), self.reactor)
         pull = _Producer()
         server.registerProducer(pull, False)
         server.write(b"hello")
@@ -291,7 +202,7 @@ class WriteTests(SynchronousTestCase):
         other = StringTransport()
         eagerWrite(other)(b"hello")
         self.assertEqual(other.value(), b"hello")
-        server, _ = _server(FakeSocket(), self.reactor)
+        server, _ = makeServer(FakeSocket(), self.reactor)
         self.assertEqual(eagerWrite(server), server.write)
 
         class Special(tcp.Server):
@@ -328,7 +239,7 @@ class ReadTests(SynchronousTestCase):
         :returns: why it ended, what the protocol got, what is left
         """
         skt = FakeSocket(gives=gives)
-        server, protocol = _server(skt, FDReactor())
+        server, protocol = makeServer(skt, FDReactor())
         if hook is not None:
             protocol.hook = lambda data: hook(server)
         return server.doRead(), protocol.got, skt.gives
@@ -356,17 +267,17 @@ class ReadTests(SynchronousTestCase):
 
     def test_paused(self) -> None:
         """A protocol that pauses, aborts or is done is not told the rest."""
-        for hook in (
-            FastServer.pauseProducing,
-            FastServer.loseConnection,
-            FastServer.abortConnection,
-            lambda server: server.connectionLost(Failure(CONNECTION_DONE)),
+        for hook, why in (
+            (FastServer.pauseProducing, None),
+            (FastServer.loseConnection, CONNECTION_DONE),
+            (FastServer.abortConnection, None),
+            (lambda server: server.connectionLost(Failure(CONNECTION_DONE)), None),
         ):
             skt = FakeSocket(gives=[self.FULL, b"rest"])
             skt.close = skt.shutdown = lambda *_: None  # type: ignore[attr-defined]
-            server, protocol = _server(skt, FDReactor())
+            server, protocol = makeServer(skt, FDReactor())
             protocol.hook = lambda data, hook=hook, server=server: hook(server)
-            self.assertIsNone(server.doRead())
+            self.assertIs(server.doRead(), why)
             self.assertEqual((protocol.got, skt.gives), ([self.FULL], [b"rest"]))
 
     def test_resumed(self) -> None:
@@ -381,392 +292,129 @@ class ReadTests(SynchronousTestCase):
         )
 
 
-@hasEpoll
-class PollerTests(SynchronousTestCase):
-    """Many sockets are one descriptor of the reactor."""
+class EndTests(SynchronousTestCase):
+    """A connection that its protocol ends in dataReceived is ended behind that."""
 
-    def setUp(self) -> None:
-        self.reactor = FDReactor()
-        self.poller = Poller(self.reactor)
+    def end(self, *takes: Any, hook: Any, protocol: Any = None) -> tuple[Any, Any, Any]:
+        """Have the protocol do something with the transport, in its dataReceived.
 
-    def connect(self, protocol: _Noting | None = None) -> tuple[Any, FastServer, Any]:
-        """Make a connection.
-
-        :returns: the peer's socket, the transport, the protocol
+        :param takes: what the socket takes
+        :param hook: is called with the transport
+        :param protocol: another one
+        :returns: why it ended, transport and protocol
         """
-        near, peer = socket.socketpair()
-        self.addCleanup(peer.close)
-        self.addCleanup(near.close)
-        server, made = _server(near, self.poller, protocol)
-        return peer, server, made
+        skt = FakeSocket(*takes, gives=[b"x"])
+        skt.close = skt.shutdown = lambda *_: None  # type: ignore[attr-defined]
+        self.reactor = FDReactor()
+        server, protocol = makeServer(skt, self.reactor, protocol)
 
-    def turn(self) -> None:
-        """Let the reactor have a turn."""
-        for reader in list(self.reactor.readers):
-            context.call({ILogContext: {"system": "-"}}, reader.doRead)
+        def act(data: bytes) -> None:
+            hook(server)
+            # Never within the call.
+            self.assertIsNone(protocol.lost)
 
-    def test_interfaces(self) -> None:
-        """It is a descriptor to the reactor; to its sockets it is the reactor."""
-        self.connect()
-        for interface in (IReadDescriptor, IReactorFDSet, IReactorTime):
-            self.assertTrue(verifyObject(interface, self.poller))
-        self.assertEqual(self.poller.getReaders(), [self.poller])
-        self.poller.callLater(3, lambda: None).cancel()
-        self.assertEqual(self.poller.logPrefix(), "-")
-        self.assertGreaterEqual(self.poller.fileno(), 0)
+        protocol.hook = act
+        return server.doRead(), server, protocol
 
-    def test_reading(self) -> None:
-        """What comes goes to whom it is for, with the log prefix of that one."""
-        peers = [self.connect() for _ in range(3)]
-        self.assertEqual(self.reactor.readers, [self.poller])
-        for number, (peer, _, _) in enumerate(peers):
-            peer.send(b"%d" % number)
-        self.turn()
-        for number, (_, server, protocol) in enumerate(peers):
-            self.assertEqual(protocol.got, [b"%d" % number])
-            self.assertEqual(protocol.prefixes, [server.logstr])
+    def test_atOnce(self) -> None:
+        """With nothing left to write it is over, whatever else is called behind that;
+        what was written before has gone."""
 
-    def test_logPrefixAfterwards(self) -> None:
-        """Behind its turn the prefix is nobody's."""
-        peer, _, _ = self.connect()
-        peer.send(b"x")
+        def hook(server: FastServer) -> None:
+            server.write(b"bye")
+            server.loseConnection()
+            self.assertTrue(server.disconnecting)
+            server.loseConnection()
+            server.loseWriteConnection()
+            server.resumeProducing()
+            server.stopWriting()
 
-        def read() -> object:
-            self.poller.doRead()
-            return context.get(ILogContext)["system"]
-
-        self.assertEqual(context.call({ILogContext: {"system": "a"}}, read), "-")
-
-    def test_pausing(self) -> None:
-        """One that is paused is not read; without any, the reactor has nothing to
-        watch."""
-        peer, server, protocol = self.connect()
-        server.pauseProducing()
-        server.pauseProducing()
-        self.assertEqual(self.reactor.readers, [])
-        peer.send(b"x")
-        server.resumeProducing()
-        self.turn()
-        self.assertEqual(protocol.got, [b"x"])
-
-    def test_writing(self) -> None:
-        """What did not go at once goes when there is room, also while reading is
-        paused; and then there is nothing to watch for."""
-        peer, server, _ = self.connect()
-        data = b"x" * (1 << 20)
-        server.write(data)
-        server.pauseProducing()
-        got = b""
-        while len(got) < len(data):
-            got += peer.recv(1 << 20)
-            self.turn()
-        self.assertEqual(got, data)
-        self.assertEqual(self.reactor.readers, [])
-        server.resumeProducing()
-        self.assertEqual(self.reactor.readers, [self.poller])
-
-    def test_bothAtOnce(self) -> None:
-        """What comes is read and what waits is written in one turn; what is read first
-        may stop the writing."""
-        peer, server, protocol = self.connect()
-        for pauses in (False, True):
-            server.startWriting()
-            peer.send(b"x")
-            if pauses:
-                protocol.hook = lambda data: server.stopWriting()
-            self.turn()
-            self.assertEqual(protocol.got.pop(), b"x")
-
-    def test_ends(self) -> None:
-        """When the peer closes, the protocol is told, and nothing is watched."""
-        peer, _, protocol = self.connect()
-        peer.close()
-        self.turn()
+        why, server, protocol = self.end(9, hook=hook)
+        self.assertIs(why, CONNECTION_DONE)
+        self.assertEqual(server.socket.sent, b"bye")
+        self.assertEqual(self.reactor.writers, [])
+        server.readConnectionLost(Failure(why))
         protocol.lost.trap(ConnectionDone)
         self.assertEqual(self.reactor.readers, [])
 
-    def test_halfClosed(self) -> None:
-        """A protocol that knows halves is told of each, and can write in between."""
-        peer, server, protocol = self.connect(_HalfCloseable())
-        peer.shutdown(socket.SHUT_WR)
-        self.turn()
-        self.assertEqual((protocol.halves, protocol.lost), ("read", None))
-        server.write(b"bye")
-        self.assertEqual(peer.recv(9), b"bye")
-        server.loseWriteConnection()
-        self.turn()
-        self.assertEqual(protocol.halves, "readwrite")
-        server.loseConnection()
-        self.turn()
-        protocol.lost.trap(ConnectionDone)
-
-    def test_broken(self) -> None:
-        """When a connection breaks, that depends on what it was watched for, as in the
-        reactor."""
-        for prepare, expected in (
-            (lambda server: None, ConnectionDone),
-            (FastServer.stopReading, ConnectionLost),
-        ):
-            _, server, protocol = self.connect()
-            server.startWriting()
-            prepare(server)
-            self.assertIs(
-                self.poller._serve(server, select.EPOLLHUP),
-                CONNECTION_DONE if expected is ConnectionDone else None,
-            )
-            if expected is ConnectionDone:
-                self.poller._lose(server, CONNECTION_DONE, wasRead=True)
-            protocol.lost.trap(expected)
-
-    def test_writeError(self) -> None:
-        """An error that writing meets ends the connection."""
-        _, server, protocol = self.connect()
-        self.patch(server, "doWrite", lambda: CONNECTION_LOST)
-        server.startWriting()
-        self.turn()
-        protocol.lost.trap(ConnectionLost)
-
-    def test_exception(self) -> None:
-        """A protocol that raises loses its connection, and the others do not notice."""
-        peers = [self.connect() for _ in range(3)]
-
-        def hook(data: bytes) -> None:
-            raise ZeroDivisionError("broken")
-
-        peers[1][2].hook = hook
-        for peer, _, _ in peers:
-            peer.send(b"x")
-        self.turn()
-        self.assertEqual([protocol.got for _, _, protocol in peers], [[b"x"]] * 3)
-        self.assertEqual(
-            [protocol.lost is None for _, _, protocol in peers], [True, False, True]
+    def test_noHalves(self) -> None:
+        """A protocol that knows halves is told of the end as a whole, as always."""
+        why, server, protocol = self.end(
+            hook=FastServer.loseConnection, protocol=HalfCloseable()
         )
-        peers[1][2].lost.trap(ZeroDivisionError)
-        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        server.readConnectionLost(Failure(why))
+        self.assertEqual(protocol.halves, "")
+        protocol.lost.trap(ConnectionDone)
 
-    def test_exceptionAtTheEnd(self) -> None:
-        """A protocol that raises when its connection is lost is nobody else's trouble
-        either."""
-        peers = [self.connect() for _ in range(3)]
+    def test_whatWaits(self) -> None:
+        """What waits to be written is written first, also if it came later."""
 
-        def connectionLost(reason: Failure) -> None:
-            raise ZeroDivisionError("broken")
+        def early(server: FastServer) -> None:
+            server.write(b"bye")
+            server.loseConnection()
 
-        peers[1][2].connectionLost = connectionLost
-        for peer, _, _ in peers[:2]:
-            peer.close()
-        self.turn()
-        self.assertIsNotNone(peers[0][2].lost)
-        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        def late(server: FastServer) -> None:
+            server.loseConnection()
+            server.write(b"bye")
 
-    def test_endedByAnother(self) -> None:
-        """One that was ended by what another one got is left alone."""
-        peers = [self.connect() for _ in range(2)]
-        for peer, server, protocol in peers:
-            others = [each for _, each, _ in peers if each is not server]
-            protocol.hook = lambda data, other=others[0]: other.connectionLost(
-                Failure(ConnectionAborted())
+        for hook in (early, late):
+            why, server, _ = self.end(0, 9, hook=hook)
+            if hook is late:
+                server.socket.takes.pop(0)
+            self.assertIsNone(why)
+            self.assertTrue(server.disconnecting)
+            self.assertEqual(
+                (self.reactor.readers, self.reactor.writers), ([], [server])
             )
-            peer.send(b"x")
-        self.turn()
-        self.assertEqual(sum(bool(protocol.got) for _, _, protocol in peers), 1)
+            self.assertIs(server.doWrite(), CONNECTION_DONE)
+            self.assertEqual(server.socket.sent, b"bye")
 
-    def test_closedElsewhere(self) -> None:
-        """A socket that somebody else has closed is forgotten."""
-        _, server, protocol = self.connect()
-        server.socket.close()
-        server.connectionLost(Failure(CONNECTION_DONE))
-        self.assertEqual(self.reactor.readers, [])
-        self.assertIsNotNone(protocol.lost)
+    def test_producer(self) -> None:
+        """A producer is asked for what it has left."""
+        pull = _Producer()
 
-    def test_duplicatedElsewhere(self) -> None:
-        """So is one whose descriptor was duplicated before, and the others go on."""
-        peer, server, _ = self.connect()
-        other, _, protocol = self.connect()
-        self.addCleanup(server.socket.dup().close)
-        server.socket.close()
-        server.connectionLost(Failure(CONNECTION_DONE))
-        peer.send(b"x")
-        other.send(b"y")
-        self.turn()
-        self.assertEqual(protocol.got, [b"y"])
-        self.assertEqual(self.poller._epoll.poll(0), [])
+        def hook(server: FastServer) -> None:
+            server.loseConnection()
+            server.registerProducer(pull, False)
 
-    def test_reactorStops(self) -> None:
-        """When the reactor lets go of all, every connection is told; one that raises
-        does not keep it from the others."""
-        peers = [self.connect() for _ in range(3)]
+        why, server, _ = self.end(0, 0, hook=hook)
+        self.assertIsNone(why)
+        self.assertIsNone(server.doWrite())
+        self.assertEqual(pull.asked, ["resume", "resume"])
+        server.unregisterProducer()
+        self.assertIs(server.doWrite(), CONNECTION_DONE)
 
-        def connectionLost(reason: Failure) -> None:
-            raise ZeroDivisionError("broken")
+    def test_aborted(self) -> None:
+        """One that is aborted as well is aborted."""
 
-        peers[0][2].connectionLost = connectionLost
-        self.poller.connectionLost(Failure(CONNECTION_LOST))
-        for _, _, protocol in peers[1:]:
-            protocol.lost.trap(ConnectionLost)
-        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
-        self.assertEqual(self.reactor.readers, [])
+        def hook(server: FastServer) -> None:
+            server.loseConnection()
+            server.abortConnection()
 
-    def test_abort(self) -> None:
-        """Aborting works through the reactor's clock."""
-        _, server, protocol = self.connect()
-        server.abortConnection()
+        why, server, protocol = self.end(hook=hook)
+        self.assertIsNone(why)
+        server.socket.setsockopt = lambda *_: None
         self.reactor.advance(0)
         protocol.lost.trap(ConnectionAborted)
 
-    def test_otherDescriptors(self) -> None:
-        """What is not one of its sockets goes to the reactor."""
-        other = object()
-        self.poller.addReader(other)
-        self.poller.addWriter(other)
-        self.assertEqual((self.reactor.readers, self.reactor.writers), ([other],) * 2)
-        self.poller.removeReader(other)
-        self.poller.removeWriter(other)
-        self.assertEqual((self.reactor.readers, self.reactor.writers), ([], []))
-
-    # With the poller or with the reactor
-
-    def alone(self, peer: Any, turns: int = ALONE_UNTIL_DIRECT) -> None:
-        """Have one connection be alone for some turns."""
-        for _ in range(turns):
-            peer.send(b"x")
-            self.turn()
-
-    def test_direct(self) -> None:
-        """One that is alone again and again is given to the reactor itself, for reading
-        and for writing."""
-        peer, server, protocol = self.connect()
-        self.alone(peer, ALONE_UNTIL_DIRECT - 1)
-        self.assertEqual(self.reactor.readers, [self.poller])
-        self.alone(peer, 1)
-        self.assertEqual(self.reactor.readers, [server])
-        self.alone(peer, 3)
-        self.assertEqual(len(protocol.got), ALONE_UNTIL_DIRECT + 3)
-        server.startWriting()
+    def test_elsewhere(self) -> None:
+        """Outside of dataReceived it is for the reactor to end it."""
+        _, server, protocol = self.end(0, hook=lambda server: None)
+        server.loseConnection()
+        self.assertEqual(self.reactor.readers, [])
         self.assertEqual(self.reactor.writers, [server])
-        server.stopWriting()
-        self.assertEqual(self.reactor.writers, [])
-        peer.close()
-        server.connectionLost(Failure(CONNECTION_DONE))
-        self.assertEqual(self.poller._direct, [])
-        self.assertEqual(self.reactor.readers, [])
+        self.assertIsNone(protocol.lost)
+        self.assertIs(server.doWrite(), CONNECTION_DONE)
 
-    def test_turnsDoNotCount(self) -> None:
-        """It has to be the same one all the time, and alone."""
-        one, _, _ = self.connect()
-        other, _, _ = self.connect()
-        for _ in range(3):
-            self.alone(one, ALONE_UNTIL_DIRECT - 1)
-            self.alone(other, 1)
-        self.assertEqual(self.reactor.readers, [self.poller])
+    def test_startTLS(self) -> None:
+        """With a layer of TLS in between, that is asked to say goodbye."""
 
-    def test_pausedDirect(self) -> None:
-        """One that is paused is the poller's again when it resumes."""
-        peer, server, protocol = self.connect()
-        self.alone(peer)
-        server.pauseProducing()
-        self.assertEqual(self.reactor.readers, [])
-        server.resumeProducing()
-        self.assertEqual(self.reactor.readers, [self.poller])
-        self.alone(peer, 1)
-        self.assertEqual(len(protocol.got), ALONE_UNTIL_DIRECT + 1)
+        def hook(server: FastServer) -> None:
+            layer = server.protocol
+            server.TLS = True
+            layer.loseConnection = lambda: asked.append(True)  # type: ignore[attr-defined]
+            server.loseConnection()
 
-    def test_takenBack(self) -> None:
-        """With many at a time, all are polled together again; with more than a few that
-        were alone, too."""
-        peer, server, _ = self.connect()
-        others = [self.connect() for _ in range(2 * DIRECT + 1)]
-        self.alone(peer)
-        self.assertEqual(self.reactor.readers, [self.poller, server])
-        for other, _, _ in others:
-            other.send(b"x")
-        self.turn()
-        self.assertEqual(self.reactor.readers, [self.poller])
-        for other, _, _ in others[: DIRECT + 1]:
-            self.alone(other)
-        self.assertEqual(self.reactor.readers, [self.poller, others[DIRECT][1]])
-
-    def test_goneMeanwhile(self) -> None:
-        """One that ended in its last turn is given to nobody."""
-        peer, server, protocol = self.connect()
-        self.alone(peer, ALONE_UNTIL_DIRECT - 1)
-        protocol.hook = lambda data: server.connectionLost(Failure(CONNECTION_DONE))
-        self.alone(peer, 1)
-        self.assertEqual((self.reactor.readers, self.poller._direct), ([], []))
-
-    def test_shared(self) -> None:
-        """Each reactor has one, as long as anything uses it."""
-        one = sharedPoller(self.reactor)
-        self.assertIs(sharedPoller(self.reactor), one)
-        self.assertIsNot(sharedPoller(FDReactor()), one)
-
-    def test_noEpoll(self) -> None:
-        """Without ``epoll`` the reactor itself polls."""
-        self.patch(transport, "select", object())
-        self.assertIs(sharedPoller(self.reactor), self.reactor)
-
-
-@implementer(IStreamServerEndpoint)
-class _Endpoint:
-    """Listens on what it is told to.
-
-    :param port: it
-    """
-
-    def __init__(self, port: Any) -> None:
-        self.port = port
-
-    def listen(self, protocolFactory: IProtocolFactory) -> Deferred[Any]:
-        """Listen.
-
-        :param protocolFactory: is noted
-        """
-        self.factory = protocolFactory
-        return succeed(self.port)
-
-
-class FastServerEndpointTests(SynchronousTestCase):
-    """What listens makes our transports, where they fit."""
-
-    def listen(self, port: Any) -> Any:
-        """Listen.
-
-        :param port: on what
-        """
-        endpoint = _Endpoint(port)
-        factory: Any = Factory()
-        listening = FastServerEndpoint(endpoint).listen(factory)
-        self.assertIs(self.successResultOf(listening), port)
-        self.assertIs(endpoint.factory, factory)
-        return port
-
-    def test_tcp(self) -> None:
-        """A port of TCP makes them."""
-        port = self.listen(tcp.Port(0, Factory(), reactor=FDReactor()))
-        arguments: Any = (Protocol(), ("192.0.2.7", 1), None, 8)
-        near, far = socket.socketpair()
-        self.addCleanup(far.close)
-        self.addCleanup(near.close)
-        made = port.transport(near, *arguments, port.reactor)
-        self.assertIsInstance(made, FastServer)
-        self.assertIsInstance(made.reactor, Poller)
-        made.stopReading()
-
-    def test_others(self) -> None:
-        """Another kind of port stays as it is, and so does one whose transports were
-        chosen, and every one with a Twisted that is not as expected."""
-
-        class OtherPort:
-            transport = tcp.Server
-
-        self.assertIs(self.listen(OtherPort()).transport, tcp.Server)
-
-        class OtherServer(tcp.Server):
-            pass
-
-        chosen = tcp.Port(0, Factory(), reactor=FDReactor())
-        chosen.transport = OtherServer
-        self.assertIs(self.listen(chosen).transport, OtherServer)
-        self.patch(transport, "SUPPORTED", False)
-        port = self.listen(tcp.Port(0, Factory(), reactor=FDReactor()))
-        self.assertIs(port.transport, tcp.Server)
+        asked: list[bool] = []
+        why, server, _ = self.end(hook=hook)
+        self.assertEqual((why, server.disconnecting, asked), (None, False, [True]))

@@ -3,7 +3,7 @@
     python -m tests.twisted_suite
 
 Each port that the tests listen on makes :class:`twisted_ws.transport.FastServer`; first
-all of them with a :class:`twisted_ws.transport.Poller`, then those of the transports
+all of them with a :class:`twisted_ws.polling.Poller`, then those of the transports
 themselves without. Behind the command modules or tests may be named, for both.
 
 Twisted's tests need PyHamcrest.
@@ -37,7 +37,7 @@ def install(polled: bool) -> list[object]:
     from twisted.internet import tcp
     from twisted.internet.test import test_tcp
 
-    from twisted_ws import transport
+    from twisted_ws import polling, transport
 
     made: list[object] = []
 
@@ -45,7 +45,7 @@ def install(polled: bool) -> list[object]:
         socket: Any, protocol: Any, client: Any, port: Any, number: int, reactor: Any
     ) -> transport.FastServer:
         made.append(number)
-        poller = transport.sharedPoller(reactor) if polled else reactor
+        poller = polling.sharedPoller(reactor) if polled else reactor
         return transport.FastServer(socket, protocol, client, port, number, poller)
 
     tcp.Port.transport = staticmethod(makeTransport)  # type: ignore[assignment]

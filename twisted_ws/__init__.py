@@ -36,6 +36,7 @@ from .handshake import Request
 from .headers import Headers, ResponseHead
 from .interfaces import WebSocketProtocol, WebSocketTransport
 from .options import ServerOptions
+from .polling import FastServerEndpoint
 from .reconnection import Backoff, isWorthRetrying, reconnecting
 from .resource import WebSocketResource
 from .routes import Route, Routes
@@ -46,7 +47,6 @@ from .stream import (
     WebSocketStreamServerEndpoint,
 )
 from .tls import TLSServerEndpoint, loadContext, selfSignedContext
-from .transport import FastServerEndpoint
 from .websocket import HandlerProtocol, WebSocket
 
 __version__ = "0.1.0"

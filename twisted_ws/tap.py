@@ -26,10 +26,10 @@ from .interfaces import WebSocketProtocol
 from .knobs import flagFor, readSize
 from .options import ServerOptions
 from .pages import demoSite, fileSite
+from .polling import FastServerEndpoint
 from .routes import Routes
 from .service import WebSocketService, tcpEndpoints
 from .tls import TLSServerEndpoint, fingerprint, loadContext, selfSignedContext
-from .transport import FastServerEndpoint
 
 __all__ = ["Echo", "Options", "flagFor", "loadApplication", "makeService"]
 
