@@ -21,6 +21,7 @@ Twisted has them.
 
 from __future__ import annotations
 
+import os
 import select
 from collections.abc import Callable, Iterable
 from time import monotonic
@@ -79,8 +80,9 @@ _READ = getattr(select, "EPOLLIN", 1)
 _WRITE = getattr(select, "EPOLLOUT", 4)
 _BROKEN = getattr(select, "EPOLLERR", 8) | getattr(select, "EPOLLHUP", 16)
 
-_REASONS: dict[BaseException, Failure] = {
-    why: Failure(why) for why in (CONNECTION_DONE, CONNECTION_LOST)
+# By class: what an application raises need not be hashable.
+_REASONS: dict[type[BaseException], Failure] = {
+    type(why): Failure(why) for why in (CONNECTION_DONE, CONNECTION_LOST)
 }
 
 # What a connection must have beside what its class shows.
@@ -380,8 +382,9 @@ class Poller:
         was duplicated before it was closed, it would be told of for ever."""
         if self._sockets:
             self._reactor.removeReader(self)
-        self._epoll.close()
-        self._epoll = select.epoll()
+        # Under its number: to a reactor another one behind doRead() is the end of all.
+        with select.epoll() as fresh:
+            os.dup2(fresh.fileno(), self._epoll.fileno(), inheritable=False)
         for fd, socket in list(self._sockets.items()):
             if socket is lost:
                 del self._sockets[fd]
@@ -475,7 +478,7 @@ class Poller:
         """
         try:
             self.removeReader(socket)
-            reason = _REASONS.get(why) or Failure(why)
+            reason = _REASONS.get(type(why)) or Failure(why)
             if wasRead and why is CONNECTION_DONE:
                 # It may be half-closed only.
                 socket.readConnectionLost(reason)
