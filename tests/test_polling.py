@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import select
 import socket
 from typing import Any
@@ -253,6 +254,38 @@ class PollerTests(SynchronousTestCase):
         self.turn()
         self.assertEqual(protocol.got, [b"y"])
         self.assertEqual(self.poller._epoll.poll(0), [])
+
+    def test_sameDescriptor(self) -> None:
+        """The poller's own descriptor stays the same one meanwhile, whichever numbers
+        are free: reactors compare it behind doRead()."""
+        lower = socket.socket()
+        peer, server, _ = self.connect()
+        before = self.poller.fileno()
+        self.assertLess(lower.fileno(), before)
+        self.addCleanup(server.socket.dup().close)
+        lower.close()
+        server.socket.close()
+        server.connectionLost(Failure(CONNECTION_DONE))
+        self.assertEqual(self.poller.fileno(), before)
+        self.assertFalse(os.get_inheritable(before))
+        peer.send(b"x")
+        self.assertEqual(self.poller._epoll.poll(0), [])
+
+    def test_raisesUnhashable(self) -> None:
+        """What a protocol raises may be anything."""
+
+        class Unhashable(Exception):
+            __hash__ = None  # type: ignore[assignment]
+
+        def hook(data: bytes) -> None:
+            raise Unhashable("broken")
+
+        peer, _, protocol = self.connect()
+        protocol.hook = hook
+        peer.send(b"x")
+        self.turn()
+        protocol.lost.trap(Unhashable)
+        self.assertEqual(len(self.flushLoggedErrors(Unhashable)), 1)
 
     def test_reactorStops(self) -> None:
         """When the reactor lets go of all, every connection is told; one that raises

@@ -677,6 +677,26 @@ class SendingTests(Case):
             self.assertEqual(b"".join(got), b"x" * size)
             self.assertEqual(len(got), -(-size // 2**14))
 
+    def test_shortRecords(self) -> None:
+        """A peer may ask for shorter records (RFC 6066 section 4), of which OpenSSL
+        writes one at a time: all arrives, once and in order."""
+        sslWrite = tlstransport._sslWrite
+
+        def write(ssl: Any, data: Any, size: int) -> int:
+            written: int = sslWrite(ssl, data, min(size, 512))
+            return written
+
+        for size in (512, 513, 2000, 2**14, 2**14 + 1, 300_000):
+            connection = Connection().shake()
+            message = random.Random(size).randbytes(size)
+            with monkeyPatched(tlstransport, "_sslWrite", write):
+                connection.tls.write(message)
+            self.now += 1
+            connection.tls.write(b"next")
+            # Each goes to the transport as one.
+            self.assertEqual(len(connection.transport.writes), 2)
+            self.assertEqual(b"".join(connection.read()), message + b"next")
+
     def test_writtenWhilePaused(self) -> None:
         """What a producer writes when it is paused comes behind what paused it."""
         connection = Connection().shake()

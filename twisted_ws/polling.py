@@ -8,6 +8,7 @@ or a Twisted of another build) the stock transport is used.
 
 from __future__ import annotations
 
+import os
 import select
 from typing import Any
 from weakref import WeakValueDictionary
@@ -46,8 +47,9 @@ _READ = getattr(select, "EPOLLIN", 1)
 _WRITE = getattr(select, "EPOLLOUT", 4)
 _BROKEN = getattr(select, "EPOLLERR", 8) | getattr(select, "EPOLLHUP", 16)
 
-_REASONS: dict[BaseException, Failure] = {
-    why: Failure(why) for why in (CONNECTION_DONE, CONNECTION_LOST)
+# By class: what an application raises need not be hashable.
+_REASONS: dict[type[BaseException], Failure] = {
+    type(why): Failure(why) for why in (CONNECTION_DONE, CONNECTION_LOST)
 }
 
 # Polling
@@ -173,8 +175,9 @@ class Poller:
         was duplicated before it was closed, it would be told of for ever."""
         if self._sockets:
             self._reactor.removeReader(self)
-        self._epoll.close()
-        self._epoll = select.epoll()
+        # Under its number: to a reactor another one behind doRead() is the end of all.
+        with select.epoll() as fresh:
+            os.dup2(fresh.fileno(), self._epoll.fileno(), inheritable=False)
         for fd, socket in list(self._sockets.items()):
             if socket is lost:
                 del self._sockets[fd]
@@ -268,7 +271,7 @@ class Poller:
         """
         try:
             self.removeReader(socket)
-            reason = _REASONS.get(why) or Failure(why)
+            reason = _REASONS.get(type(why)) or Failure(why)
             if wasRead and why is CONNECTION_DONE:
                 # It may be half-closed only.
                 socket.readConnectionLost(reason)

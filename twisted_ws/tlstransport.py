@@ -370,18 +370,23 @@ class QuickTLSProtocol(TLSMemoryBIOProtocol):
         done = _sslWrite(ssl, data, len(data))
         if done == len(data):
             self._sendOut()
+        elif done > 0:
+            # RFC 6066 section 4: the peer has asked for shorter records, of which one
+            # is written at a time.
+            self._encryptLong(data, done)
         else:
             self._notSent(data, self._failureOf(ssl, done))
 
-    def _encryptLong(self, data: bytes) -> None:
+    def _encryptLong(self, data: bytes, done: int = 0) -> None:
         """Send more bytes than go into one record.
 
         :param data: the bytes
+        :param done: how many of them OpenSSL has taken before
         """
         ssl = self._ssl
         pointer = _ffi.from_buffer(data)
         parts = []
-        done = total = 0
+        total = 0
         failure = None
         while done < len(data):
             sent = _sslWrite(ssl, pointer + done, min(len(data) - done, _RECORD))
