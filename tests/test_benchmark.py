@@ -440,6 +440,22 @@ class LoadTests(SynchronousTestCase):
         exchange.run(0.0)
         self.assertTrue(other.recv(65536).startswith(script.frames[2]))
 
+    def test_apart(self) -> None:
+        """Messages are written one by one, if that is wanted, those of each script in
+        its order."""
+        for script in (wire.plain(b"hello"), wire.compressed([b"a", b"bb"], "")):
+            link, other = pair(self)
+            written: list[bytes] = []
+            # Which has the length of what it took.
+            link.send = lambda data, to=written: len(to.append(bytes(data)) or data)  # type: ignore[misc]
+            exchange = Exchange([link], script, 3, apart=True)
+            reply = b"\x81\x05hello" if script.replySize else b"\xc1\x01x"
+            for _ in range(2):
+                other.sendall(reply * 3)
+                self.assertEqual(exchange.run(0.0).messages, 3)
+            exchange.close()
+            self.assertEqual(written, (list(script.frames) * 6)[:6])
+
     def test_broadcasts(self) -> None:
         """A message counts for each connection that it comes to."""
         script = wire.plain(b"hello")
@@ -455,17 +471,25 @@ class LoadTests(SynchronousTestCase):
         """Connections that are opened and closed are counted; one that is refused
         fails."""
         answer = [b"HTTP/1.1 101 ", b"Yes\r\n\r\n"]
+        left = [b"\x88\x02", b"\x03\xe8"]
 
         def serve(connection: socket.socket) -> None:
             connection.recv(65536)
             for each in answer:
                 connection.sendall(each)
+            if answer[0].endswith(b" 101 "):
+                connection.recv(65536)
+                for each in left:
+                    connection.sendall(each)
             connection.shutdown(socket.SHUT_WR)
             connection.recv(65536)
 
         port = Peer(self, serve).port
         self.assertGreater(handshakes(port, 0.02).messages, 0)
         self.assertGreater(handshakes(port, 0.02, upgrade=False).messages, 0)
+        left.clear()
+        error = self.assertRaises(LoadFailed, handshakes, port, 0.1)
+        self.assertIn("not the closing handshake: b''", str(error))
         answer[0] = b"HTTP/1.1 503 "
         error = self.assertRaises(LoadFailed, handshakes, port, 0.1)
         self.assertIn("refused", str(error))
@@ -834,10 +858,30 @@ class ReportTests(SynchronousTestCase):
         self.assertEqual(found["missing"], {"autobahn": "gone"})
         self.assertEqual(found["base"], "ours")
         self.assertEqual(list(found["servers"]), ["ours", "picows", "raw", "aiohttp"])
+        self.assertNotIn("TLS", found["servers"]["ours"])
         self.assertEqual(
             list(found["scenarios"])[:3], ["pipelined-16", "4k", "broadcast"]
         )
         self.assertEqual(found["scenarios"]["broadcast"], {"new": True})
+
+    def test_mergeAgain(self) -> None:
+        """What TLS agreed on stays known when what is measured again has none, and of
+        figures from another commit the page says so."""
+        old, new = results(), results()
+        old["servers"]["ours"]["commit"] = "old"
+        old["servers"]["ours"]["TLS"] = "TLSv1.3 X"
+        new["servers"]["ours"]["commit"] = "new"
+        for each in old["scenarios"].values():
+            each["commit"] = "old"
+        again = {**new["scenarios"]["broadcast"], "commit": "new"}
+        new["scenarios"] = {"broadcast": again}
+        found = merge(old, new)
+        self.assertEqual(found["servers"]["ours"]["TLS"], "TLSv1.3 X")
+        self.assertEqual(found["servers"]["ours"]["commit"], "new")
+        page = "\n".join(report.page(found))
+        self.assertIn("rounds of 1 s, some or all of them of commit old.", page)
+        found["scenarios"] = {"broadcast": again}
+        self.assertNotIn("of commit", "\n".join(report.page(found)))
 
     def test_documented(self) -> None:
         """The page's tables and its chart are those of the figures beside it, and every

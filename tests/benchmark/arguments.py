@@ -177,6 +177,10 @@ def merge(old: Results, new: Results) -> dict[str, Any]:
     :param new: what was measured since
     """
     servers = {**old["servers"], **new["servers"]}
+    for name, each in old["servers"].items():
+        # Known only where there was TLS.
+        if "TLS" in each:
+            servers[name] = {"TLS": each["TLS"], **servers[name]}
     missing = {**old["missing"], **new["missing"]}
     scenarios = {**old["scenarios"], **new["scenarios"]}
     # In the order in which they are measured.
@@ -272,6 +276,8 @@ def _measure(
             **asdict(scenario),
             "rounds": benchmark.roundsOf(scenario),
             "seconds": benchmark.seconds,
+            # Kept when other scenarios are measured again later.
+            "commit": described[results["base"]].get("commit"),
             "samples": samples,
         }
         tell(

@@ -62,9 +62,13 @@ class Exchange:
     :param links: the connections
     :param script: what is sent on each
     :param window: how many messages are under way on each
+    :param apart: whether each message is handed to the socket by itself; else those
+        whose turn comes with one read go together
     """
 
-    def __init__(self, links: Sequence[Link], script: Script, window: int) -> None:
+    def __init__(
+        self, links: Sequence[Link], script: Script, window: int, apart: bool = False
+    ) -> None:
         self._links = {each.fileno: each for each in links}
         self._poll = select.epoll()
         for each in links:
@@ -72,6 +76,7 @@ class Exchange:
             each.poll = self._poll
         self._script = script
         self._window = window
+        self._apart = apart
         # The frames of up to a window of messages; the same ones each time, or else
         # the script twice, so that every slice of it is there.
         frames = script.frames
@@ -110,7 +115,7 @@ class Exchange:
             select.EPOLLOUT,
         )
         slices, sizes = self._slices, [len(each) for each in self._slices]
-        single, window = self._single, self._window
+        single, window = self._single and not self._apart, self._window
         for link in links.values():
             self._more(link, window)
         underWay = window * len(links)
@@ -157,10 +162,15 @@ class Exchange:
 
     def _more(self, link: Link, count: int) -> None:
         """Send so many more messages."""
+        frames = self._script.frames
+        if self._apart:
+            for position in range(link.position, link.position + count):
+                link.write(frames[position % len(frames)])
+            link.position += count
+            return
         if self._single:
             link.write(self._slices[count])
             return
-        frames = self._script.frames
         begin = link.position % len(frames)
         link.position = begin + count
         chosen = frames[begin : begin + count]
@@ -255,15 +265,17 @@ def handshakes(port: int, seconds: float, upgrade: bool = True) -> Count:
     :param port: the server's
     :param seconds: how long
     :param upgrade: whether it is a WebSocket; else the connection is closed at once
-    :raises LoadFailed: one was not opened
+    :raises LoadFailed: one was not opened, or closed in another way
     """
     _, head = request(port)
     leave = encodeFrame(FIN | Opcode.CLOSE, b"\x03\xe8", KEY)
+    left = encodeFrame(FIN | Opcode.CLOSE, b"\x03\xe8")
     messages = 0
     clock = time.perf_counter
     with Stopwatch() as watch:
         deadline = clock() + seconds
         while clock() < deadline:
+            rest = b""
             with socket.create_connection(("127.0.0.1", port), PATIENCE) as connection:
                 if upgrade:
                     connection.sendall(head)
@@ -278,8 +290,10 @@ def handshakes(port: int, seconds: float, upgrade: bool = True) -> Count:
                     connection.sendall(leave)
                 else:
                     connection.shutdown(socket.SHUT_WR)
-                while connection.recv(65536):
-                    pass
+                while data := connection.recv(65536):
+                    rest += data
+            if upgrade and rest != left:
+                raise LoadFailed(f"not the closing handshake: {rest[:80]!r}")
             messages += 1
     return watch.count(messages)
 
@@ -289,7 +303,8 @@ def settle(processor: Callable[[], float]) -> None:
 
     :param processor: gives the seconds of processor time that it has taken
     """
-    deadline = time.monotonic() + PATIENCE / 4
+    # Some log a traceback for each of the connections that were dropped.
+    deadline = time.monotonic() + PATIENCE
     before = processor()
     while time.monotonic() < deadline:
         time.sleep(0.05)

@@ -274,7 +274,10 @@ def _machine(results: Results) -> Iterator[str]:
         ]
         rounds = _fromTo([each["rounds"] for each in found])
         seconds = _fromTo([each["seconds"] for each in found])
-        yield f"Group ``{group}``: {rounds} rounds of {seconds} s."
+        known = results["servers"].get(results["base"], {}).get("commit")
+        older = sorted({each.get("commit") for each in found} - {known, None})
+        at = f", some or all of them of commit {', '.join(older)}" if older else ""
+        yield f"Group ``{group}``: {rounds} rounds of {seconds} s{at}."
     yield ""
     rows = []
     for each in results["servers"].values():

@@ -221,7 +221,7 @@ class Benchmark:
     def _exchange(
         self, scenario: Scenario, script: Script, links: list[Link], program: Program
     ) -> Sample:
-        exchange = Exchange(links, script, scenario.window)
+        exchange = Exchange(links, script, scenario.window, scenario.apart)
         try:
             return self._measure(program, exchange.run)
         finally:

@@ -32,6 +32,7 @@ class Scenario:
     :ivar size: bytes of a message.
     :ivar shape: what the messages are.
     :ivar setup: what the servers are started for.
+    :ivar apart: whether each message is handed to the socket by itself.
     :ivar rate: messages a second, where that is fixed.
     :ivar group: which it belongs to.
     """
@@ -44,6 +45,7 @@ class Scenario:
     size: int = 256
     shape: str = "plain"
     setup: Setup = _PLAIN
+    apart: bool = False
     rate: int = 0
     group: str = "goals"
 
@@ -128,6 +130,12 @@ def _deflate(name: str, terms: str, shape: str, title: str, group: str) -> Scena
 SCENARIOS: Sequence[Scenario] = (
     _pipelined("pipelined-16", 16),
     _pipelined("pipelined-256", 256),
+    Scenario(
+        "pipelined-apart",
+        "1 connection, 64 in flight, 256 B, written one by one",
+        window=64,
+        apart=True,
+    ),
     _some("connections-100", 100),
     _some("connections-1000", 1000),
     _some("ping-pong", 1),

@@ -132,4 +132,10 @@ def runOnUvloop(serve: Callable[[Settings], Any], *distributions: str) -> None:
     """
     import uvloop  # type: ignore[import-not-found, unused-ignore]
 
-    run(lambda settings: uvloop.run(serve(settings)), *distributions, "uvloop")
+    run(
+        lambda settings: uvloop.run(serve(settings)),
+        *distributions,
+        "uvloop",
+        # That of Python; Twisted has the one that comes with cryptography.
+        openssl=ssl.OPENSSL_VERSION,
+    )
