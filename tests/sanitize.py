@@ -12,6 +12,7 @@ The exit status is 0 if all is well, and 77 if there is no compiler with sanitiz
 
 from __future__ import annotations
 
+import argparse
 import importlib.util
 import os
 import random
@@ -99,7 +100,7 @@ def main() -> int:
             print(f"{error}: the accelerator is not tried with sanitizers")
             return SKIPPED
         environ = {**os.environ, **_ENVIRONMENT, "LD_PRELOAD": str(library)}
-        command = [sys.executable, "-m", "tests.sanitize", str(module)]
+        command = [sys.executable, "-m", "tests.sanitize", "--inside", str(module)]
         done = subprocess.run(
             command, cwd=ROOT, env=environ, timeout=TIMEOUT, check=False
         )
@@ -225,4 +226,10 @@ def inside(path: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(inside(sys.argv[1]) if sys.argv[1:] else main())
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.sanitize",
+        description="Run the accelerator under sanitizers.",
+    )
+    parser.add_argument("--inside", help=argparse.SUPPRESS)
+    chosen = parser.parse_args().inside
+    sys.exit(main() if chosen is None else inside(chosen))

@@ -821,6 +821,15 @@ class ReportTests(SynchronousTestCase):
         self.assertIn("Group ``goals``: 1 to 3 rounds of 1 s.", text)
         self.assertIn("     - picows 2\n     - loop: uv\n", text)
 
+    def test_decoders(self) -> None:
+        """Of two of ours one may be without the accelerator, which is told."""
+        found = results()
+        self.assertNotIn("decodes", "\n".join(report.remarks(found)))
+        found["servers"]["ours"]["decoder"] = "C"
+        found["servers"]["before"] = {"title": "x", "versions": {}, "decoder": "Python"}
+        lines = [each for each in report.remarks(found) if "decodes" in each]
+        self.assertEqual(lines, ["before decodes with Python, ours with C"])
+
     def test_chart(self) -> None:
         """The chart has a panel for each scenario that was measured, and a bar for each
         server with a figure, the longest for the most."""

@@ -184,6 +184,11 @@ def remarks(results: Results) -> Iterator[str]:
     """
     for name, why in results["missing"].items():
         yield f"{name} is left out: {why}"
+    decoder = results["servers"].get(results["base"], {}).get("decoder")
+    for name, about in results["servers"].items():
+        other = about.get("decoder", decoder)
+        if other != decoder:
+            yield f"{name} decodes with {other}, {results['base']} with {decoder}"
     impossible: dict[tuple[str, str], list[str]] = {}
     noisy: dict[str, float] = {}
     limited: list[str] = []
