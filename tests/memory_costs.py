@@ -7,6 +7,7 @@ does nothing, and which objects the connection itself consists of.
 
 from __future__ import annotations
 
+import argparse
 import gc
 import socket
 import ssl
@@ -340,4 +341,5 @@ def main(count: int = CONNECTIONS, warm: int = WARM) -> None:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__).parse_args()
     main()

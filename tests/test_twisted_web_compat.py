@@ -42,6 +42,10 @@ Observations: TypeAlias = list[Any]
 
 
 @implementer(IPushProducer)
+MESSAGES = 400
+"""Messages of 64 KiB that a producer sends: more than a system's buffers take."""
+
+
 class Producer:
     """Sends a number of messages, and notes what it is told.
 
@@ -109,7 +113,7 @@ class Application:
         if message == "ping me":
             self.transport.ping(b"anyone?")
         elif message == "produce":
-            self.producer = Producer(self.transport, 64, 65536)
+            self.producer = Producer(self.transport, MESSAGES, 65536)
             self.transport.attachProducer(self.producer)
             self.producer.produce()
         elif message == "bye":
@@ -364,7 +368,7 @@ async def test_producer(make: Callable[[Factory], Any]) -> None:
             if application.producer is not None:
                 told = application.producer.told
         client.transport.resumeProducing()
-        for _ in range(64):
+        for _ in range(MESSAGES):
             assert await client.receive() == bytes(65536)
         assert "resume" in told and told[-1] == "detached"
         client.close()

@@ -12,6 +12,7 @@ __all__ = ["CHARTED", "chart"]
 
 CHARTED = (
     "pipelined-256",
+    "pipelined-apart",
     "connections-100",
     "connections-1000",
     "4k",
