@@ -41,11 +41,11 @@ from twisted_ws.resource import WebSocketResource
 Observations: TypeAlias = list[Any]
 
 
-@implementer(IPushProducer)
 MESSAGES = 400
 """Messages of 64 KiB that a producer sends: more than a system's buffers take."""
 
 
+@implementer(IPushProducer)
 class Producer:
     """Sends a number of messages, and notes what it is told.
 
