@@ -920,6 +920,21 @@ class PlainTests(WireTestCase):
             peer.advance(seconds)
             self.assertEqual(peer.transport.aborted, aborted)
 
+    def test_pageWithLateHandshakeTimeout(self) -> None:
+        """That minute is no longer where a request may take longer."""
+        successor = RecordingSuccessor()
+
+        class Factory:
+            def buildProtocol(self, _: object) -> RecordingSuccessor:
+                return successor
+
+        peer = self.serve(site=Factory(), handshakeTimeout=600).connect()
+        peer.send(plainGet())
+        successor.transport.write(b"all")
+        for seconds, aborted in ((59, False), (2, True)):
+            peer.advance(seconds)
+            self.assertEqual(peer.transport.aborted, aborted)
+
     def test_shutDownBeforeTheRequest(self) -> None:
         """A connection that has not sent its request when the server shuts down is
         ended at once, over TLS too, where closing would wait for the peer."""

@@ -236,6 +236,8 @@ class ServerProtocol(DecidingProtocol):
             self._abort()
             return
         self._successor = successor
+        # The head's, which may be later.
+        self._deadlines.forget(self)
         self._pageProgress()
         successor.makeConnection(_PageTransport(self.transport, self))
         successor.dataReceived(_singleRequest(head, lines))
