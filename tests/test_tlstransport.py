@@ -638,6 +638,17 @@ class SendingTests(Case):
         connection.transport.reactor.advance(0)
         self.assertEqual(connection.transport.writes, [])
 
+    def test_goodbyeBehindBurst(self) -> None:
+        """What waits as part of a burst goes before the answer to a goodbye."""
+        connection = Connection().shake()
+        for message in (b"one", b"two"):
+            connection.tls.write(message)
+        connection.client.shutdown()
+        connection.tls.dataReceived(connection.client.bio_read(2**16))
+        self.assertEqual(connection.read(), [b"one", b"two"])
+        self.assertTrue(connection.transport.disconnecting)
+        self.assertEqual(connection.transport.reactor.getDelayedCalls(), [])
+
     def test_burstIsDropped(self) -> None:
         """A connection that is aborted or lost leaves no call for later."""
         for end in (

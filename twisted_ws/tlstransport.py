@@ -271,6 +271,10 @@ class QuickTLSProtocol(TLSMemoryBIOProtocol):
             self._lostTLSConnection = True
         if plain:
             self._deliver(plain)
+        if failure is None:
+            # What was written just before that is not to be lost (RFC 8446 section 6.1:
+            # the other direction goes on).
+            self._flush()
         if self._aborted or self._tlsConnection is None:
             return
         if failure is None:
