@@ -63,6 +63,20 @@ class ChoiceTests(SynchronousTestCase):
             ],
         )
 
+    def test_oldBuild(self) -> None:
+        """One that was built from other sources is not used, with a warning."""
+        stale = (
+            "import sys, types\n"
+            "stale = types.ModuleType('twisted_ws._speedups')\n"
+            "stale.CONTRACT, stale.__file__ = 0, 'stale.so'\n"
+            "sys.modules['twisted_ws._speedups'] = stale\n"
+        )
+        found = show(None, stale)
+        self.checkPython(found[:2])
+        self.assertTrue(
+            any("RuntimeWarning: stale.so was built from other" in it for it in found)
+        )
+
     def test_built(self) -> None:
         """The one in C is used where it is built and not kept out."""
         for pure in (None, "", "0"):

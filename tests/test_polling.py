@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 import select
 import socket
 from typing import Any
@@ -255,22 +254,6 @@ class PollerTests(SynchronousTestCase):
         self.assertEqual(protocol.got, [b"y"])
         self.assertEqual(self.poller._epoll.poll(0), [])
 
-    def test_sameDescriptor(self) -> None:
-        """The poller's own descriptor stays the same one meanwhile, whichever numbers
-        are free: reactors compare it behind doRead()."""
-        lower = socket.socket()
-        peer, server, _ = self.connect()
-        before = self.poller.fileno()
-        self.assertLess(lower.fileno(), before)
-        self.addCleanup(server.socket.dup().close)
-        lower.close()
-        server.socket.close()
-        server.connectionLost(Failure(CONNECTION_DONE))
-        self.assertEqual(self.poller.fileno(), before)
-        self.assertFalse(os.get_inheritable(before))
-        peer.send(b"x")
-        self.assertEqual(self.poller._epoll.poll(0), [])
-
     def test_raisesUnhashable(self) -> None:
         """What a protocol raises may be anything."""
 
@@ -301,6 +284,16 @@ class PollerTests(SynchronousTestCase):
             protocol.lost.trap(ConnectionLost)
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
         self.assertEqual(self.reactor.readers, [])
+
+    def test_takenOut(self) -> None:
+        """Where the reactor was emptied, with sockets left, new ones are polled."""
+        self.connect()
+        self.reactor.readers.clear()
+        peer, _, protocol = self.connect()
+        peer.send(b"x")
+        self.turn()
+        self.assertEqual(protocol.got, [b"x"])
+        self.assertEqual(self.reactor.readers, [self.poller])
 
     def test_abort(self) -> None:
         """Aborting works through the reactor's clock."""

@@ -171,6 +171,13 @@ class WriteTests(SynchronousTestCase):
                 self.assertEqual(connection.socket.sent, b"")
                 self.assertEqual(connection._tempDataBuffer, [])
 
+    def test_aborted(self) -> None:
+        """To a connection that was aborted nothing is written either."""
+        for connection, write in self.writers():
+            connection.abortConnection()
+            write(b"late")
+            self.assertEqual(connection.socket.sent, b"")
+
     def test_notBytes(self) -> None:
         """What is no bytes is refused as always, at the call."""
         for _, write in self.writers():

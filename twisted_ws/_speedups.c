@@ -28,6 +28,8 @@
 #endif
 
 enum {
+    /* See twisted_ws.frames.CONTRACT. */
+    CONTRACT = 1,
     MASKED = 0x80,
     CONTROL = 0x08,
     WHOLE_TEXT = 0x81,
@@ -1009,6 +1011,8 @@ execute(PyObject *module)
         return -1;
     state->decoderType = PyType_FromModuleAndSpec(module, &decoderSpec, NULL);
     if (!state->decoderType)
+        return -1;
+    if (PyModule_AddIntConstant(module, "CONTRACT", CONTRACT) < 0)
         return -1;
     return PyModule_AddType(module, (PyTypeObject *)state->decoderType);
 }

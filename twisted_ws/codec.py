@@ -8,9 +8,10 @@ The one in C, ``_speedups``, is used where it was built; it does the same as
 from __future__ import annotations
 
 import os
+import warnings
 from typing import Literal
 
-from .frames import FrameDecoder, encodeFrame, mask
+from .frames import CONTRACT, FrameDecoder, encodeFrame, mask
 
 __all__ = [
     "IMPLEMENTATION",
@@ -29,12 +30,22 @@ IMPLEMENTATION: Literal["C", "Python"] = "Python"
 
 if os.environ.get(PURE_PYTHON, "") in ("", "0"):
     try:
-        from ._speedups import FrameDecoder, encodeFrame, mask
+        from . import _speedups
     except ImportError:
         # Not built: there was no compiler, or nobody asked.
         pass
     else:
-        IMPLEMENTATION = "C"
+        if getattr(_speedups, "CONTRACT", None) == CONTRACT:
+            FrameDecoder = _speedups.FrameDecoder  # type: ignore[misc]
+            encodeFrame, mask = _speedups.encodeFrame, _speedups.mask
+            IMPLEMENTATION = "C"
+        else:
+            warnings.warn(
+                f"{_speedups.__file__} was built from other sources than these and is "
+                f"not used: install the package again",
+                RuntimeWarning,
+                stacklevel=2,
+            )
 
 
 def versionLine() -> str:

@@ -8,7 +8,6 @@ or a Twisted of another build) the stock transport is used.
 
 from __future__ import annotations
 
-import os
 import select
 from typing import Any
 from weakref import WeakValueDictionary
@@ -152,8 +151,8 @@ class Poller:
             if self._epoll is None:
                 self._epoll = select.epoll()
             self._epoll.register(fd, mask)
-            if not self._sockets:
-                self._reactor.addReader(self)
+            # Each time: trial takes all out of the reactor behind tests that left some.
+            self._reactor.addReader(self)
             self._sockets[fd] = socket
 
     def _forget(self, socket: FastServer, fd: int) -> None:
@@ -175,9 +174,8 @@ class Poller:
         was duplicated before it was closed, it would be told of for ever."""
         if self._sockets:
             self._reactor.removeReader(self)
-        # Under its number: to a reactor another one behind doRead() is the end of all.
-        with select.epoll() as fresh:
-            os.dup2(fresh.fileno(), self._epoll.fileno(), inheritable=False)
+        self._epoll.close()
+        self._epoll = select.epoll()
         for fd, socket in list(self._sockets.items()):
             if socket is lost:
                 del self._sockets[fd]

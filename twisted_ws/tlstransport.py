@@ -12,6 +12,9 @@ handshake is done, :class:`QuickTLSProtocol` calls OpenSSL itself:
 Handshakes, alerts, errors and the end of a connection stay with Twisted's methods. The
 two share the ``OpenSSL.SSL.Connection``, so each sees what the other did.
 
+All connections belong to one thread, that of the reactor, as with all of Twisted's
+transports.
+
 Private names of Twisted and pyOpenSSL are used. Where one of them is not there,
 :func:`makeTLSFactory` gives Twisted's own.
 """
@@ -110,8 +113,9 @@ if not missingNames():
     _bioRead, _bioWrite = _lib.BIO_read, _lib.BIO_write
     _sslRead, _sslWrite = _lib.SSL_read, _lib.SSL_write
     _sslGetError, _WANT_READ = _lib.SSL_get_error, _lib.SSL_ERROR_WANT_READ
-    # One for all connections, as what is read into it is copied out at once. Not
-    # cleared: the system gives pages of it as they are used.
+    # One for all connections of the thread that runs the reactor, as what is read into
+    # it is copied out at once. Not cleared: the system gives pages of it as they are
+    # used.
     _room = _ffi.new_allocator(should_clear_after_alloc=False)("char[]", _ROOM)
     _view = _ffi.buffer(_room)
 

@@ -97,6 +97,7 @@ def writeNow(connection: Any, data: bytes) -> None:
         connection._tempDataBuffer
         or connection.dataBuffer
         or connection.disconnecting
+        or connection._aborting
         or connection._writeDisconnecting
         or connection._writeDisconnected
         or not connection.connected
