@@ -41,6 +41,7 @@ from tests.benchmark.programs import Cores, Program, ProgramFailed
 from tests.benchmark.rounds import Benchmark, Sample, inTurn
 from tests.benchmark.scenarios import GROUPS, SCENARIOS, Scenario, choose
 from tests.benchmark.settings import WINDOW_BITS, Settings, message, run
+from twisted_ws.allocator import KEPT, MAPPED
 from twisted_ws.frames import FIN, RSV1, FrameDecoder, Opcode, encodeFrame
 from twisted_ws.handshake import acceptFor
 
@@ -1030,6 +1031,21 @@ class CommandTests(SynchronousTestCase):
         self.assertGreater(one["rate"], 0.0)
         self.assertIn("pipelined-16: ours ", errors)
         self.assertEqual(Cores().all, before)
+
+
+class SetupTests(SynchronousTestCase):
+    """What servers are started for."""
+
+    def test_keeps(self) -> None:
+        """Where all keep freed memory, each is told as ours tells itself."""
+        self.assertEqual(Setup().variables, {})
+        self.assertEqual(
+            Setup(keeps=True).variables,
+            {
+                "MALLOC_MMAP_THRESHOLD_": str(MAPPED),
+                "MALLOC_TRIM_THRESHOLD_": str(KEPT),
+            },
+        )
 
 
 class RoundsTests(SynchronousTestCase):

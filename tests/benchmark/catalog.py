@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.processes import environment, program
+from twisted_ws.allocator import KEPT, MAPPED
 
 from .settings import LEVELS, MEMORY_LEVEL
 
@@ -36,6 +37,7 @@ class Setup:
     :ivar maxSize: the largest message, if the defaults are too small for some.
     :ivar client: whether it is the client that is measured.
     :ivar fragments: whether there are fragmented messages.
+    :ivar keeps: whether the process keeps freed memory, as ours does by itself.
     """
 
     broadcast: bool = False
@@ -44,6 +46,17 @@ class Setup:
     maxSize: int | None = None
     client: bool = False
     fragments: bool = False
+    keeps: bool = False
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """Environment variables for every server."""
+        if not self.keeps:
+            return {}
+        return {
+            "MALLOC_MMAP_THRESHOLD_": str(MAPPED),
+            "MALLOC_TRIM_THRESHOLD_": str(KEPT),
+        }
 
 
 @dataclass(frozen=True)

@@ -161,20 +161,22 @@ class Benchmark:
                     found[server.name] = what
         return {each.name: found[each.name] for each in servers}
 
-    def _start(self, server: Server, command: list[str], port: int) -> Program:
+    def _start(
+        self, server: Server, command: list[str], port: int, setup: Setup
+    ) -> Program:
         return Program(
             server.name,
             command,
             port,
             self._directory,
             self._cores.server,
-            server.variables,
+            {**server.variables, **setup.variables},
         )
 
     def _serve(self, server: Server, setup: Setup) -> Program:
         port = freePort()
         command = server.command(setup, port, self._certificate)
-        return self._start(server, command, port)
+        return self._start(server, command, port, setup)
 
     def _sample(
         self,
@@ -235,7 +237,7 @@ class Benchmark:
             command = server.clientCommand(
                 port, scenario.connections, scenario.window, scenario.size
             )
-            program = self._start(server, command, 0)
+            program = self._start(server, command, 0, scenario.setup)
             try:
                 for _ in range(scenario.connections):
                     links.append(acceptLink(listening, script, scenario.window))

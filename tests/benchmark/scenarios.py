@@ -142,6 +142,13 @@ SCENARIOS: Sequence[Scenario] = (
     Scenario("4k", "20 connections, 8 in flight, 4 KiB", "echo", 20, 8, 4 * KIB),
     Scenario("64k", "4 connections, 2 in flight, 64 KiB", "echo", 4, 2, 64 * KIB),
     Scenario("1m", "2 connections, 1 in flight, 1 MiB", "echo", 2, 1, MIB),
+    Scenario(
+        "1m-kept",
+        "2 connections, 1 in flight, 1 MiB, all keep freed memory",
+        connections=2,
+        size=MIB,
+        setup=Setup(keeps=True),
+    ),
     Scenario("handshakes", "handshakes, one after another", "handshakes"),
     _some("tls-50", 50, _SECURE),
     _pipelined("tls-pipelined", 256, _SECURE),
