@@ -115,6 +115,17 @@ class RequestTests(WireTestCase):
         )
         self.assertEqual(recorder.messages, ["early", "late"])
 
+    def test_logAccepted(self) -> None:
+        """What is accepted is logged if that is wanted."""
+        for wanted in (False, True):
+            with logged() as lines:
+                peer = self.serve(lambda _: self.record(), logAccepted=wanted)
+                peer.open(target="/chat?token=x")
+            accepted = [each for each in lines if "Accepted" in each]
+            self.assertEqual(len(accepted), int(wanted))
+            for line in accepted:
+                self.assertIn("Accepted GET /chat?… from ", line)
+
     def test_H16_decisionRaises(self) -> None:
         """When the decision raises or fails, the peer gets 500 without detail, and the
         traceback is in the log."""

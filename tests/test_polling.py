@@ -43,9 +43,8 @@ from twisted_ws.transport import FastServer
 hasEpoll = skipUnless(hasattr(select, "epoll"), "no epoll on this system")
 
 
-@hasEpoll
-class PollerTests(SynchronousTestCase):
-    """Many sockets are one descriptor of the reactor."""
+class _Case(SynchronousTestCase):
+    """A poller, its reactor, and connections."""
 
     def setUp(self) -> None:
         self.reactor = FDReactor()
@@ -66,6 +65,16 @@ class PollerTests(SynchronousTestCase):
         """Let the reactor have a turn."""
         for reader in list(self.reactor.readers):
             context.call({ILogContext: {"system": "-"}}, reader.doRead)
+
+
+@hasEpoll
+class PollerTests(_Case):
+    """Many sockets are one descriptor of the reactor."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        # One is many.
+        self.patch(polling, "DIRECT", 0)
 
     def test_interfaces(self) -> None:
         """It is a descriptor to the reactor; to its sockets it is the reactor."""
@@ -312,7 +321,75 @@ class PollerTests(SynchronousTestCase):
         self.poller.removeWriter(other)
         self.assertEqual((self.reactor.readers, self.reactor.writers), ([], []))
 
-    # With the poller or with the reactor
+    def test_shared(self) -> None:
+        """Each reactor has one, as long as anything uses it."""
+        one = sharedPoller(self.reactor)
+        self.assertIs(sharedPoller(self.reactor), one)
+        self.assertIsNot(sharedPoller(FDReactor()), one)
+
+    def test_noEpoll(self) -> None:
+        """Without ``epoll`` the reactor itself polls."""
+        self.patch(polling, "select", object())
+        self.assertIs(sharedPoller(self.reactor), self.reactor)
+
+
+@hasEpoll
+class DirectTests(_Case):
+    """A few sockets are for the reactor itself, and so is one of many that is alone."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        # The first that are too many for it.
+        self.many = [self.connect() for _ in range(DIRECT + 1)]
+
+    def test_few(self) -> None:
+        """A few are looked after by the reactor; with one more all are the poller's,
+        and those that come then."""
+        for _, server, _ in self.many:
+            server.connectionLost(Failure(CONNECTION_DONE))
+        self.assertEqual(self.reactor.readers, [])
+        few = [self.connect() for _ in range(DIRECT)]
+        self.assertEqual(self.reactor.readers, [server for _, server, _ in few])
+        few[0][0].send(b"x")
+        self.turn()
+        self.assertEqual(few[0][2].got, [b"x"])
+        few[1][1].startWriting()
+        self.assertEqual(self.reactor.writers, [few[1][1]])
+        few.append(self.connect())
+        self.assertEqual(
+            (self.reactor.readers, self.reactor.writers), ([self.poller], [])
+        )
+        self.assertEqual(few[1][1].pollMask, select.EPOLLIN | select.EPOLLOUT)
+        for peer, server, protocol in few:
+            peer.send(b"y")
+            self.turn()
+            self.assertEqual(protocol.got[-1], b"y")
+            self.connect()
+            server.connectionLost(Failure(CONNECTION_DONE))
+        self.assertEqual(self.reactor.readers, [self.poller])
+
+    def test_fewPause(self) -> None:
+        """One that pauses makes room for another, and comes back as a new one."""
+        for _, server, _ in self.many:
+            server.connectionLost(Failure(CONNECTION_DONE))
+        few = [self.connect()[1] for _ in range(DIRECT)]
+        few[0].pauseProducing()
+        few.append(self.connect()[1])
+        self.assertEqual(self.reactor.readers, few[1:])
+        few[0].resumeProducing()
+        self.assertEqual(self.reactor.readers, [self.poller])
+
+    def test_fewClosedElsewhere(self) -> None:
+        """Of a few, one that somebody else has closed is not polled with the others."""
+        for _, server, _ in self.many:
+            server.connectionLost(Failure(CONNECTION_DONE))
+        few = [self.connect() for _ in range(DIRECT)]
+        few[0][1].socket.close()
+        more, _, protocol = self.connect()
+        self.assertEqual(few[0][1].pollMask, 0)
+        more.send(b"x")
+        self.turn()
+        self.assertEqual(protocol.got, [b"x"])
 
     def alone(self, peer: Any, turns: int = ALONE_UNTIL_DIRECT) -> None:
         """Have one connection be alone for some turns."""
@@ -327,7 +404,7 @@ class PollerTests(SynchronousTestCase):
         self.alone(peer, ALONE_UNTIL_DIRECT - 1)
         self.assertEqual(self.reactor.readers, [self.poller])
         self.alone(peer, 1)
-        self.assertEqual(self.reactor.readers, [server])
+        self.assertEqual(self.reactor.readers, [self.poller, server])
         self.alone(peer, 3)
         self.assertEqual(len(protocol.got), ALONE_UNTIL_DIRECT + 3)
         server.startWriting()
@@ -337,7 +414,7 @@ class PollerTests(SynchronousTestCase):
         peer.close()
         server.connectionLost(Failure(CONNECTION_DONE))
         self.assertEqual(self.poller._direct, [])
-        self.assertEqual(self.reactor.readers, [])
+        self.assertEqual(self.reactor.readers, [self.poller])
 
     def test_turnsDoNotCount(self) -> None:
         """It has to be the same one all the time, and alone."""
@@ -353,7 +430,7 @@ class PollerTests(SynchronousTestCase):
         peer, server, protocol = self.connect()
         self.alone(peer)
         server.pauseProducing()
-        self.assertEqual(self.reactor.readers, [])
+        self.assertEqual(self.poller._direct, [])
         server.resumeProducing()
         self.assertEqual(self.reactor.readers, [self.poller])
         self.alone(peer, 1)
@@ -380,18 +457,8 @@ class PollerTests(SynchronousTestCase):
         self.alone(peer, ALONE_UNTIL_DIRECT - 1)
         protocol.hook = lambda data: server.connectionLost(Failure(CONNECTION_DONE))
         self.alone(peer, 1)
-        self.assertEqual((self.reactor.readers, self.poller._direct), ([], []))
-
-    def test_shared(self) -> None:
-        """Each reactor has one, as long as anything uses it."""
-        one = sharedPoller(self.reactor)
-        self.assertIs(sharedPoller(self.reactor), one)
-        self.assertIsNot(sharedPoller(FDReactor()), one)
-
-    def test_noEpoll(self) -> None:
-        """Without ``epoll`` the reactor itself polls."""
-        self.patch(polling, "select", object())
-        self.assertIs(sharedPoller(self.reactor), self.reactor)
+        self.assertEqual(self.reactor.readers, [self.poller])
+        self.assertEqual(self.poller._direct, [])
 
 
 @implementer(IStreamServerEndpoint)

@@ -84,6 +84,7 @@ VALUES: dict[str, tuple[str, Any]] = {
     "maxConnections": ("3", 3),
     "maxConnectionsPerAddress": ("2", 2),
     "retryAfter": ("9", 9),
+    "logAccepted": ("", True),
 }
 
 

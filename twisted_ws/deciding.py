@@ -239,12 +239,13 @@ class DecidingProtocol(WireProtocol):
             self._decision = None
         if self._isOver():
             return
-        _log.debug(
-            "Accepted {where} from {peer}, extensions: {extensions}",
-            where=self._where,
-            peer=Later(nameAddress, self.request.peer),
-            extensions=Later(_nameExtensions, self.extensions),
-        )
+        if self.options.logAccepted:
+            _log.debug(
+                "Accepted {where} from {peer}, extensions: {extensions}",
+                where=self._where,
+                peer=Later(nameAddress, self.request.peer),
+                extensions=Later(_nameExtensions, self.extensions),
+            )
         head = ServerHandshake.accept(self.request, self.extensions)
         self._where = "an open connection"
         self.request.compact()

@@ -62,8 +62,8 @@ class Poller:
     To its sockets it is their reactor: what it is asked for that is not about polling
     them, it hands to the real one.
 
-    A socket that is alone again and again is looked after by the real reactor, until
-    many have something to say at a time.
+    As long as there are few sockets, they are looked after by the real reactor; and of
+    many, one that is alone again and again, until many have something to say at a time.
 
     Memory: about 100 bytes for each socket that is watched; a file descriptor.
 
@@ -135,6 +135,9 @@ class Poller:
         old, socket.pollMask = socket.pollMask, mask
         if mask == old:
             return
+        if not old and not socket.isDirect and self._areFew():
+            socket.isDirect = True
+            self._direct.append(socket)
         if socket.isDirect:
             self._tellReactor(socket, old)
             if not mask:
@@ -143,17 +146,35 @@ class Poller:
                 self._direct.remove(socket)
             return
         fd = socket.fileno()
-        if not mask or fd == -1:
+        if not old:
+            self._register(socket, fd)
+        elif not mask or fd == -1:
             self._forget(socket, fd)
-        elif old:
-            self._epoll.modify(fd, mask)
         else:
-            if self._epoll is None:
-                self._epoll = select.epoll()
-            self._epoll.register(fd, mask)
-            # Each time: trial takes all out of the reactor behind tests that left some.
-            self._reactor.addReader(self)
-            self._sockets[fd] = socket
+            self._epoll.modify(fd, mask)
+
+    def _areFew(self) -> bool:
+        """Tell whether a new socket is for the real reactor, as there are not many; the
+        first one too many takes the others back."""
+        if self._sockets or len(self._direct) < DIRECT:
+            return not self._sockets
+        self._takeBack()
+        return False
+
+    def _register(self, socket: FastServer, fd: int) -> None:
+        """Poll a socket that was not polled.
+
+        :param fd: its descriptor; -1 if somebody else has closed it
+        """
+        if fd == -1:
+            socket.pollMask = 0
+            return
+        if self._epoll is None:
+            self._epoll = select.epoll()
+        self._epoll.register(fd, socket.pollMask)
+        # Each time: trial takes all out of the reactor behind tests that left some.
+        self._reactor.addReader(self)
+        self._sockets[fd] = socket
 
     def _forget(self, socket: FastServer, fd: int) -> None:
         """Watch a socket no more.
@@ -314,9 +335,10 @@ class Poller:
         """Look after all sockets again."""
         for socket in list(self._direct):
             mask = socket.pollMask
-            # Without a mask, it is one of the poller's again.
+            # Without a mask, it is the poller's.
             self._watch(socket, 0)
-            self._watch(socket, mask)
+            socket.pollMask = mask
+            self._register(socket, socket.fileno())
 
 
 _shared: WeakValueDictionary[int, Poller] = WeakValueDictionary()
