@@ -525,7 +525,7 @@ class CompressionTests(WireTestCase):
     def test_agreed(self) -> None:
         """What was agreed is in the 101, on the transport and in the log, and holds."""
         recorder = echoing()
-        server = self.serve(recorder)
+        server = self.serve(recorder, logAccepted=True)
         with logged() as lines:
             peer = server.open(self.OFFER)
         self.assertEqual(peer.response.headers["sec-websocket-extensions"], self.ANSWER)
@@ -1209,9 +1209,11 @@ class DefaultTests(WireTestCase):
         self.assertEqual(options.maxConnections, 10_000)
 
     def test_levels(self) -> None:
-        """Being accepted is for debugging, being refused is not an error."""
+        """Being accepted is for debugging, if it is told at all; being refused is no
+        error."""
         with capturedLogs() as events:
             self.serve().open()
+            self.serve(logAccepted=True).open()
             self.serve(lambda _: None).open()
         levels = [each["log_level"] for each in events]
         self.assertEqual(levels, [LogLevel.debug, LogLevel.info])

@@ -56,6 +56,7 @@ SERVER = COMMON | {
     "maxConnections": VALUES["maxConnections"],
     "maxConnectionsPerAddress": VALUES["maxConnectionsPerAddress"],
     "retryAfter": VALUES["retryAfter"],
+    "logAccepted": ("yes", True),
 }
 CLIENT = COMMON | {
     "headers": (r"X-One\: 1;X-Two\:2", (("X-One", "1"), ("X-Two", "2"))),
