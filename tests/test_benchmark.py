@@ -854,7 +854,7 @@ class ReportTests(SynchronousTestCase):
         """It can be drawn of nothing, too."""
         found = {**results(), "scenarios": {}}
         root = ElementTree.fromstring("\n".join(chart(found)))
-        self.assertEqual(root.get("viewBox"), "0 0 960 78")
+        self.assertEqual(root.get("viewBox"), "0 0 1080 78")
 
     def test_merge(self) -> None:
         """Newer figures take the place of older ones; what was left out before and is

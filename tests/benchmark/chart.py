@@ -17,17 +17,19 @@ CHARTED = (
     "connections-1000",
     "4k",
     "64k",
+    "1m",
     "tls-50",
+    "tls-64k",
     "broadcast",
     "handshakes",
     "memory",
 )
 """The scenarios that have a panel."""
 COLUMNS = 3
-WIDTH = 960
+WIDTH = 1080
 _GAP = 28
 _PANEL = (WIDTH - _GAP * (COLUMNS + 1)) / COLUMNS
-_LABEL = 84
+_LABEL = 144
 _VALUE = 46
 _BAR = 13
 _STEP = 19

@@ -132,7 +132,7 @@ SCENARIOS: Sequence[Scenario] = (
     _pipelined("pipelined-256", 256),
     Scenario(
         "pipelined-apart",
-        "1 connection, 64 in flight, 256 B, written one by one",
+        "64 in flight, 256 B, written one by one",
         window=64,
         apart=True,
     ),
