@@ -122,11 +122,12 @@ while True:
 
 #: A server that greets each connection, and ends with status 5 when it gets a byte.
 FAKE_SERVER = """\
-import socket, sys
+import contextlib, socket, sys
 listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
 while True:
     connection, address = listener.accept()
-    with connection:
+    # Whoever only looks whether it listens may reset the connection.
+    with connection, contextlib.suppress(ConnectionError):
         connection.sendall(b"hello")
         if connection.recv(1):
             sys.exit(5)
