@@ -44,6 +44,7 @@ adds. Twice as much is slower: memory of such a size comes from the kernel, page
 page, each time."""
 READS_PER_EVENT = 4
 """Most reads, each of which filled :data:`READ_SIZE`, before others have their turn."""
+_READS = range(READS_PER_EVENT)
 BURST = 50e-6
 """Seconds within which a second write, with nothing read in between, waits for others
 to go with: a system call costs 5 µs, as much as many short messages."""
@@ -197,38 +198,25 @@ class FastServer(tcp.Server):
         :returns: why the connection has ended, if it has
         """
         self._wrote = 0.0
-        # No loop yet: nearly always one read takes all that is there.
-        try:
-            data = self.socket.recv(READ_SIZE)
-        except BlockingIOError:
-            return None
-        except OSError:
-            return CONNECTION_LOST
-        if not data:
-            return CONNECTION_DONE
         self._telling = True
-        self.protocol.dataReceived(data)
-        why = None if len(data) < READ_SIZE else self._readOn()
-        self._telling = False
-        return self._end() if self._ending else why
-
-    def _readOn(self) -> ConnectionDone | ConnectionLost | None:
-        for _ in range(READS_PER_EVENT - 1):
-            # What was told before may have paused it or ended it.
-            if not self._reading:
-                return None
+        why: ConnectionDone | ConnectionLost | None = None
+        for _ in _READS:
             try:
                 data = self.socket.recv(READ_SIZE)
             except BlockingIOError:
-                return None
+                break
             except OSError:
-                return CONNECTION_LOST
+                why = CONNECTION_LOST
+                break
             if not data:
-                return CONNECTION_DONE
+                why = CONNECTION_DONE
+                break
             self.protocol.dataReceived(data)
-            if len(data) < READ_SIZE:
-                return None
-        return None
+            # What was told may have paused it or ended it.
+            if len(data) < READ_SIZE or not self._reading:
+                break
+        self._telling = False
+        return self._end() if self._ending else why
 
     # The end
 
