@@ -221,7 +221,7 @@ class WriteTests(SynchronousTestCase):
         special = kinds[0](*arguments, self.reactor)
         self.assertEqual(eagerWrite(special), special.write)
         stock = kinds[1](*arguments, self.reactor)
-        self.patch(transport, "_NAMES", ("neverHeardOf",))
+        self.patch(transport, "SUPPORTED", False)
         self.assertEqual(eagerWrite(stock), stock.write)
 
     def test_startTLS(self) -> None:

@@ -51,12 +51,7 @@ from .errors import (
     ProtocolError,
 )
 from .events import CloseReceived, Event, Failed, Ping, Pong
-from .frames import (
-    FIN,
-    MAX_CONTROL_PAYLOAD,
-    RSV1,
-    Opcode,
-)
+from .frames import FIN, MAX_CONTROL_PAYLOAD, RSV1, Opcode
 from .offers import DeflateParameters
 from .options import Options
 
@@ -202,8 +197,9 @@ class Connection:
         else:
             # What nearly all traffic consists of is ready here.
             messages, rest = decoder.feedMessages(data, limit)
-            self._examined = 0 if messages else self._examined
-            events += messages
+            if messages:
+                events += messages
+                self._examined = 0
             frames = iter(rest)
         try:
             for first, payload in frames:

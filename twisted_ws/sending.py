@@ -97,7 +97,6 @@ class SendBuffer:
         listener: SendListener,
     ) -> None:
         self._transport = transport
-        # In place of the transport's own; a bound method of it would take 64 bytes.
         # Whether the transport leaves it to us to write at once, and whether all is
         # written so: what answers a segment is.
         self._canWriteNow = False

@@ -80,7 +80,7 @@ def canWriteNow(transport: Any) -> bool:
         # One that can send file descriptors, or does something else with the bytes.
         and type(transport).writeSomeData is tcp.Connection.writeSomeData
         and type(transport).write is tcp.Connection.write
-        and all(hasattr(transport, name) for name in _NAMES)
+        and SUPPORTED
     )
 
 
