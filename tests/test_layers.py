@@ -14,6 +14,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 PURE = (
+    "remembering",
     "redaction",
     "headers",
     "errors",

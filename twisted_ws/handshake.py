@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import binascii
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Mapping, Sequence
 from hashlib import sha1
 from types import MappingProxyType
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias
 from urllib.parse import parse_qs, urlsplit
 
 from .errors import RESPONSE_FRAMING, BadHandshake, HandshakeRejected
@@ -35,6 +34,7 @@ from .origins import (
     parseAuthority,
     parseOrigin,
 )
+from .remembering import remembering
 
 __all__ = [
     "Request",
@@ -48,9 +48,8 @@ __all__ = [
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _NO_PARAMETERS: Mapping[str, str] = MappingProxyType({})
 _ExtensionOffers: TypeAlias = tuple[tuple[str, tuple[tuple[str, str | None], ...]], ...]
-_REMEMBERED = 64
-_LONGEST_REMEMBERED = 128
-_Read = TypeVar("_Read")
+# Of what is remembered: nearly all clients of a server ask for and offer the same.
+_LONGEST = 128
 _TARGET_SCHEMES = ("http", "https", "ws", "wss")
 
 
@@ -421,12 +420,10 @@ def readTarget(head: RequestHead) -> tuple[Authority, str, str]:
     except ValueError:
         raise BadHandshake(400, "the host or the target is not valid") from None
     path, _, query = target.partition("?")
-    if len(path) <= _LONGEST_REMEMBERED:
-        path = _samePath(path)
-    return authority, path, query
+    return authority, _samePath(path), query
 
 
-@lru_cache(_REMEMBERED)
+@remembering(_LONGEST)
 def _samePath(path: str) -> str:
     """Give one object for all that are equal: a server has few paths."""
     return path
@@ -457,22 +454,7 @@ def _checkKey(headers: Headers) -> None:
     raise BadHandshake(400, "Sec-WebSocket-Key is not one key of 16 bytes in base64")
 
 
-def _remembering(read: Callable[[str], _Read]) -> Callable[[str], _Read]:
-    """Have a function of a header's text remember its last results. Nearly all clients
-    of a server offer the same: that is read once, and they share the objects. Memory:
-    long text, which may make thousands of objects, is not remembered.
-
-    :param read: the function
-    """
-    remembered = lru_cache(_REMEMBERED)(read)
-
-    def readOrRemember(text: str) -> _Read:
-        return remembered(text) if len(text) <= _LONGEST_REMEMBERED else read(text)
-
-    return readOrRemember
-
-
-@_remembering
+@remembering(_LONGEST)
 def _splitSubprotocols(text: str) -> tuple[str, ...]:
     names = splitList(text)
     if not all(isToken(name) for name in names):
@@ -485,7 +467,7 @@ def _readSubprotocols(headers: Headers) -> tuple[str, ...]:
     return _splitSubprotocols(",".join(headers.getAll("Sec-WebSocket-Protocol")))
 
 
-@_remembering
+@remembering(_LONGEST)
 def _splitExtensions(text: str) -> _ExtensionOffers:
     # RFC 6455 section 9.1: what is not of the right form fails the handshake.
     try:

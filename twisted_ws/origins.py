@@ -9,9 +9,10 @@ its owner pointed there (DNS rebinding).
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 from typing import NamedTuple
+
+from .remembering import remembering
 
 __all__ = [
     "Authority",
@@ -25,8 +26,8 @@ __all__ = [
 _AUTHORITY = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::([0-9]{0,5}))?")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
 _DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
-_REMEMBERED = 64
-_LONGEST_REMEMBERED = 255
+# Of a name in DNS.
+_LONGEST = 255
 
 
 class Authority(NamedTuple):
@@ -49,6 +50,8 @@ class Origin(NamedTuple):
     """The port, the scheme's default one filled in."""
 
 
+# Most requests to a server name the same few hosts.
+@remembering(_LONGEST)
 def parseAuthority(text: str) -> Authority:
     """Read ``host`` or ``host:port``.
 
@@ -56,14 +59,6 @@ def parseAuthority(text: str) -> Authority:
     :raises ValueError: user information, an empty host, a port out of range, or
         characters that no host has
     """
-    # Most requests to a server name the same few hosts: the object is shared. Names
-    # in DNS are no longer, and what a peer makes up is not to be kept.
-    if len(text) <= _LONGEST_REMEMBERED:
-        return _rememberedAuthority(text)
-    return _readAuthority(text)
-
-
-def _readAuthority(text: str) -> Authority:
     matched = _AUTHORITY.fullmatch(text)
     if matched is None:
         raise ValueError("not a host name or address with an optional port")
@@ -78,9 +73,6 @@ def _readAuthority(text: str) -> Authority:
     if port is not None and port > 65535:
         raise ValueError("the port is over 65535")
     return Authority(host, port)
-
-
-_rememberedAuthority = lru_cache(_REMEMBERED)(_readAuthority)
 
 
 def parseOrigin(text: str) -> Origin | None:
@@ -122,13 +114,13 @@ def isLoopbackHost(host: str) -> bool:
     """
     if host == "localhost" or host.endswith(".localhost"):
         return True
-    if len(host) > _LONGEST_REMEMBERED:
+    if len(host) > _LONGEST:
         # Longer than any address.
         return False
     return _isLoopbackAddress(host)
 
 
-@lru_cache(_REMEMBERED)
+@remembering(_LONGEST)
 def _isLoopbackAddress(host: str) -> bool:
     try:
         return ip_address(host.strip("[]")).is_loopback
